@@ -1,0 +1,352 @@
+"""Rules that join several fields of one stack, or the stacks of the whole ladder."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+
+from ladder.contract.stack import DataClass, ObjectLock, Previews, Rung, StackSettings, TierLevel
+from ladder.contract.types import REGIONS, arn_account, duration, quantity
+
+__all__ = ["Violation", "across_stacks", "within_stack"]
+
+Path = tuple[str | int, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Violation:
+    """A rule not kept: ``path`` starts at the section, e.g. ``("cloud", "account")``."""
+
+    path: Path
+    message: str
+    found: str
+    accepted: str
+    example: str = ""
+
+
+def within_stack(settings: StackSettings) -> Iterator[Violation]:
+    """Every joined rule one stack breaks."""
+    for rule in _WITHIN:
+        yield from rule(settings)
+
+
+def _accounts(settings: StackSettings) -> Iterator[Violation]:
+    name, account = settings.environment.name, settings.cloud.account
+    listed = settings.accounts.get(name)
+    if listed is None:
+        yield Violation(
+            path=("accounts",),
+            message=f"lacks the environment {name!r}",
+            found=", ".join(settings.accounts),
+            accepted="every environment of the ladder, this one included",
+            example=f'{name}: "{account}"',
+        )
+    elif listed != account:
+        yield Violation(
+            path=("cloud", "account"),
+            message="is not this environment's account",
+            found=account,
+            accepted=f"{listed}, as accounts.{name} says",
+        )
+    first: dict[str, str] = {}
+    for other, number in settings.accounts.items():
+        if number in first:
+            yield Violation(
+                path=("accounts", other),
+                message=f"is also the account of {first[number]!r}",
+                found=number,
+                accepted="an account for each environment: it is the wall between real data and the rest",
+            )
+        first.setdefault(number, other)
+
+
+def _principals(settings: StackSettings) -> Iterator[Violation]:
+    cloud = settings.cloud
+    owners = {number: name for name, number in settings.accounts.items()}
+    own = {"deployerRole": cloud.deployer_role, "keyAdministratorRole": cloud.key_administrator_role}
+    for field, arn in own.items():
+        if arn is not None and arn_account(arn) != cloud.account:
+            owner = owners.get(arn_account(arn))
+            yield Violation(
+                path=("cloud", field),
+                message=f"is a role of {owner!r}" if owner else "is a role of another account",
+                found=arn,
+                accepted=f"a role of this environment's account {cloud.account}",
+            )
+    for key, arn in cloud.replication_roles.items():
+        owner = owners.get(arn_account(arn))
+        if owner and owner != settings.environment.name:
+            yield Violation(
+                path=("cloud", "replicationRoles", key),
+                message=f"is a role of {owner!r}: no other environment's principal may stand in these policies",
+                found=arn,
+                accepted="a role of this account, or of an account outside the ladder",
+            )
+    for path, arn in [(("cloud", field), arn) for field, arn in own.items()] + [
+        (("cloud", "replicationRoles", key), arn) for key, arn in cloud.replication_roles.items()
+    ]:
+        if arn is not None and arn.split(":")[1] != cloud.partition:
+            yield Violation(
+                path=path, message="is of another partition", found=arn, accepted=f"arn:{cloud.partition}:iam::…"
+            )
+
+
+def _region(settings: StackSettings) -> Iterator[Violation]:
+    regions = REGIONS[settings.cloud.partition]
+    if settings.cloud.region not in regions:
+        yield Violation(
+            path=("cloud", "region"),
+            message=f"is not in the partition {settings.cloud.partition}",
+            found=settings.cloud.region,
+            accepted=", ".join(sorted(regions)),
+        )
+
+
+def _references(settings: StackSettings) -> Iterator[Violation]:
+    keys, buckets = ", ".join(settings.keys), ", ".join(settings.buckets)
+    for name, bucket in settings.buckets.items():
+        key = settings.keys.get(bucket.key)
+        if key is None:
+            yield Violation(path=("buckets", name, "key"), message="names no key", found=bucket.key, accepted=keys)
+            continue
+        if "s3" not in key.services:
+            yield Violation(
+                path=("buckets", name, "key"),
+                message="names a key that may not be used through S3",
+                found=bucket.key,
+                accepted=f"a key with via.s3: true, e.g. keys.{bucket.key}.via.s3: true",
+            )
+        if bucket.log_delivery and not key.log_delivery:
+            yield Violation(
+                path=("buckets", name, "key"),
+                message="names a key that log delivery may not use, so no log would arrive",
+                found=bucket.key,
+                accepted="a key with logDelivery: true",
+            )
+    for name, service in settings.services.items():
+        for bucket in service.buckets:
+            if bucket not in settings.buckets:
+                path = ("services", name, "buckets", bucket)
+                yield Violation(path=path, message="names no bucket", found=bucket, accepted=buckets)
+    key = settings.keys.get(settings.secrets.key)
+    if key is None or "secretsmanager" not in key.services:
+        yield Violation(
+            path=("secrets", "key"),
+            message="names no key that may be used through Secrets Manager",
+            found=settings.secrets.key,
+            accepted="a key with via.secretsmanager: true",
+        )
+
+
+def _buckets(settings: StackSettings) -> Iterator[Violation]:
+    first: dict[str, str] = {}
+    for key, bucket in settings.buckets.items():
+        if bucket.name in first:
+            yield Violation(
+                path=("buckets", key, "name"),
+                message=f"is also the name of {first[bucket.name]!r}",
+                found=bucket.name,
+                accepted="a name for each bucket",
+            )
+        first.setdefault(bucket.name, key)
+    locked = [key for key, bucket in settings.buckets.items() if bucket.object_lock.enabled]
+    if len(locked) != 1:
+        yield Violation(
+            path=("buckets",),
+            message="must have one bucket with Object Lock, for evidence",
+            found=", ".join(locked) or "none",
+            accepted="exactly one",
+            example="objectLock: {enabled: true, mode: governance, days: 1}",
+        )
+    for key, bucket in settings.buckets.items():
+        lock = bucket.object_lock
+        if isinstance(lock, ObjectLock) and bucket.expire_days is not None and bucket.expire_days < lock.days:
+            yield Violation(
+                path=("buckets", key, "expireDays"),
+                message="expires objects before their lock ends",
+                found=f"{bucket.expire_days} days",
+                accepted=f"null, or at least {lock.days}",
+            )
+
+
+def _compute(settings: StackSettings) -> Iterator[Violation]:
+    for key, namespace in settings.namespaces.items():
+        quota, containers = namespace.quota, namespace.containers
+        for what in ("cpu", "memory"):
+            steps = [
+                (("containers", "request", what), getattr(containers.request, what)),
+                (("containers", "limit", what), getattr(containers.limit, what)),
+                (("containers", "max", what), getattr(containers.max, what)),
+                (("quota", "limits", what), getattr(quota.limits, what)),
+            ]
+            yield from _ascending(("namespaces", key), steps)
+            requests = [(("quota", "requests", what), getattr(quota.requests, what)), steps[-1]]
+            yield from _ascending(("namespaces", key), requests)
+
+
+def _ascending(prefix: Path, steps: list[tuple[Path, str]]) -> Iterator[Violation]:
+    for (low_path, low), (high_path, high) in zip(steps, steps[1:], strict=False):
+        if quantity(low) > quantity(high):
+            yield Violation(
+                path=(*prefix, *low_path),
+                message=f"is more than {'.'.join(str(part) for part in high_path)}",
+                found=low,
+                accepted=f"at most {high}",
+            )
+
+
+def _data(settings: StackSettings) -> Iterator[Violation]:
+    prod = settings.environment.rung is Rung.PROD
+    if settings.holds_real_data and not prod:
+        below = ", ".join(data for data in DataClass if data is not DataClass.REAL)
+        yield Violation(
+            path=("data", "class"),
+            message=f"real data never leaves the prod rung; this is {settings.environment.rung}",
+            found=settings.data.data_class,
+            accepted=below,
+            example="class: synthetic",
+        )
+        return
+    if settings.holds_real_data and settings.tier.level is not TierLevel.FULL:
+        yield Violation(
+            path=("tier", "level"),
+            message="real data needs dependencies that are kept outside the cluster",
+            found=settings.tier.level,
+            accepted=TierLevel.FULL,
+        )
+    if settings.holds_real_data:
+        for key, kms in settings.keys.items():
+            if kms.deletion_window_days < 30:
+                yield Violation(
+                    path=("keys", key, "deletionWindowDays"),
+                    message="is too short for a key that protects real data",
+                    found=str(kms.deletion_window_days),
+                    accepted="30",
+                )
+
+
+def _rollout(settings: StackSettings) -> Iterator[Violation]:
+    delivery = settings.delivery
+    top = settings.environment.rung is Rung.PROD
+    if top and delivery.sync.automated:
+        yield Violation(
+            path=("delivery", "sync", "automated"),
+            message="prod never syncs by itself",
+            found="true",
+            accepted="false",
+        )
+    if top and not delivery.keep_when_removed:
+        yield Violation(
+            path=("delivery", "keepWhenRemoved"),
+            message="workloads of prod must outlive a removed folder or ApplicationSet",
+            found="false",
+            accepted="true",
+        )
+    if delivery.sync.self_heal and not delivery.sync.automated:
+        yield Violation(
+            path=("delivery", "sync", "selfHeal"),
+            message="has no effect without automated sync",
+            found="true",
+            accepted="false",
+        )
+
+
+def _previews(settings: StackSettings) -> Iterator[Violation]:
+    previews = settings.previews
+    if not isinstance(previews, Previews):
+        return
+    if settings.environment.rung is not Rung.DEV:
+        yield Violation(
+            path=("previews", "enabled"),
+            message="pull requests run in the dev cluster only",
+            found=f"true on {settings.environment.rung}",
+            accepted="false",
+        )
+    if duration(previews.requeue) * 2 > duration(previews.ttl):
+        yield Violation(
+            path=("previews", "requeue"),
+            message="is too long for the TTL: a preview would outlive it by up to that time",
+            found=previews.requeue,
+            accepted=f"at most half of ttl ({previews.ttl})",
+        )
+
+
+_WITHIN: tuple[Callable[[StackSettings], Iterator[Violation]], ...] = (
+    _accounts,
+    _principals,
+    _region,
+    _references,
+    _buckets,
+    _compute,
+    _data,
+    _rollout,
+    _previews,
+)
+
+
+def across_stacks(stacks: Mapping[str, StackSettings]) -> Iterator[tuple[str, Violation]]:
+    """Every rule the stacks break together, with the stack it is reported on."""
+    yield from _unique(stacks, ("environment", "name"), lambda s: [(("environment", "name"), s.environment.name)])
+    yield from _unique(stacks, ("cloud", "account"), lambda s: [(("cloud", "account"), s.cloud.account)])
+    yield from _unique(
+        stacks, ("buckets",), lambda s: [(("buckets", key, "name"), bucket.name) for key, bucket in s.buckets.items()]
+    )
+    yield from _same_accounts(stacks)
+    yield from _foreign_principals(stacks)
+
+
+def _unique(
+    stacks: Mapping[str, StackSettings], what: Path, values: Callable[[StackSettings], list[tuple[Path, str]]]
+) -> Iterator[tuple[str, Violation]]:
+    first: dict[str, str] = {}
+    for stack, settings in stacks.items():
+        for path, value in values(settings):
+            if first.get(value, stack) != stack:
+                yield (
+                    stack,
+                    Violation(
+                        path=path,
+                        message=f"is also that of the stack {first[value]!r}",
+                        found=value,
+                        accepted=f"a {what[-1] if what[0] != 'buckets' else 'bucket name'} of its own for each stack",
+                    ),
+                )
+            first.setdefault(value, stack)
+
+
+def _same_accounts(stacks: Mapping[str, StackSettings]) -> Iterator[tuple[str, Violation]]:
+    reference: tuple[str, Mapping[str, str]] | None = None
+    for stack, settings in stacks.items():
+        if reference is None:
+            reference = (stack, settings.accounts)
+        elif dict(settings.accounts) != dict(reference[1]):
+            yield (
+                stack,
+                Violation(
+                    path=("accounts",),
+                    message=f"differs from that of the stack {reference[0]!r}",
+                    found=_pairs(settings.accounts),
+                    accepted=_pairs(reference[1]),
+                ),
+            )
+
+
+def _pairs(accounts: Mapping[str, str]) -> str:
+    return ", ".join(f"{name}: {number}" for name, number in sorted(accounts.items()))
+
+
+def _foreign_principals(stacks: Mapping[str, StackSettings]) -> Iterator[tuple[str, Violation]]:
+    owners = {settings.cloud.account: stack for stack, settings in stacks.items()}
+    for stack, settings in stacks.items():
+        for key, arn in settings.cloud.replication_roles.items():
+            owner = owners.get(arn_account(arn), stack)
+            if owner != stack and arn_account(arn) not in settings.accounts.values():
+                yield (
+                    stack,
+                    Violation(
+                        path=("cloud", "replicationRoles", key),
+                        message=f"is a role of the stack {owner!r}",
+                        found=arn,
+                        accepted="a role of this account, or of an account outside the ladder",
+                    ),
+                )
