@@ -143,8 +143,8 @@ def bucket_policy(
     statements = [
         _deny("DenyPlainHttp", ["s3:*"], everything, {"Bool": {"aws:SecureTransport": "false"}}),
         _deny("DenyOtherAccounts", ["s3:*"], everything, _other_accounts(account, replication_roles)),
-        _deny("DenyOtherKeys", _UPLOAD, [objects], _given_but_not("Arn", _KEY_ID, key_arn)),
-        _deny("DenyOtherAlgorithms", _UPLOAD, [objects], _given_but_not("String", _ALGORITHM, "aws:kms")),
+        _deny("DenyOtherKeys", _UPLOAD, [objects], _given_but_not(_KEY_ID, key_arn)),
+        _deny("DenyOtherAlgorithms", _UPLOAD, [objects], _given_but_not(_ALGORITHM, "aws:kms")),
         _deny("DenyCustomerKeys", _UPLOAD, [objects], {"Null": {_CUSTOMER_KEY: "false"}}),
     ]
     if require_key_id:
@@ -301,14 +301,15 @@ def _other_accounts(account: str, exempt: Sequence[str]) -> Condition:
     return condition
 
 
-def _given_but_not(kind: Literal["Arn", "String"], key: str, value: str) -> Condition:
+def _given_but_not(key: str, value: str) -> Condition:
     """Match a request that carries `key` with another value than `value`; one without the key does not match.
 
     `…IfExists` would not do: "If you are using an "Effect": "Deny" element with a negated condition operator like
     StringNotEqualsIfExists, the request is still denied even if the condition key is not present."
     (IAM/latest/UserGuide/reference_policies_elements_condition_operators.html#Conditions_IfExists)
+    Nor would `ArnNotEquals` for a key: what it makes of a value that is no ARN, such as a bare key id, is not said.
     """
-    return {f"{kind}NotEquals": {key: value}, "Null": {key: "false"}}
+    return {"Null": {key: "false"}, "StringNotEquals": {key: value}}
 
 
 def _replicas(bucket_arn: str, roles: Sequence[str]) -> list[Statement]:

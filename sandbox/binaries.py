@@ -7,6 +7,7 @@ import hashlib
 import os
 import platform
 import re
+import shutil
 import signal
 import subprocess
 import tempfile
@@ -28,6 +29,7 @@ REQUIRED_ASSETS = ("etcd", "kube-apiserver")
 SOURCES = Path(__file__).parent / "servers"
 FLAGS = ("-trimpath",)
 TAIL = 30
+SCRATCH = ".building."
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,28 +131,18 @@ def _build_once(target: Target, cache: Path, environment: Mapping[str, str], pro
 
 def _build(go: Path, target: Target, binary: Path, environment: Mapping[str, str], progress: Progress) -> None:
     progress.step(f"building {target.name}: looking for what there is to compile")
-    selection = [*FLAGS, f"-ldflags={target.linker_flags}"]
-    stale = run_go(
-        [go, "list", *selection, "-deps", "-f", "{{if .Stale}}{{.ImportPath}}{{end}}", target.package],
-        target.module,
-        environment,
-        _download_counter(progress),
-    )
-    total, done = len(stale.split()), 0
-    progress.step(f"building {target.name}: {total} packages to compile")
-
-    def on_line(line: str) -> bool:
-        nonlocal done
-        compiled = bool(line) and " " not in line and not line.startswith("#")
-        if compiled:
-            done += 1
-            progress.advance(min(done, total), total)
-        return compiled
-
     binary.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=binary.parent, prefix=".building.") as scratch:
+    for left in binary.parent.glob(f"{SCRATCH}*"):
+        shutil.rmtree(left, ignore_errors=True)
+    with tempfile.TemporaryDirectory(dir=binary.parent, prefix=SCRATCH, ignore_cleanup_errors=True) as scratch:
+        environment = {**environment, "GOTMPDIR": scratch}
+        selection = [*FLAGS, f"-ldflags={target.linker_flags}"]
+        listing = [go, "list", *selection, "-deps", "-f", "{{if .Stale}}{{.ImportPath}}{{end}}", target.package]
+        stale = run_go(listing, target.module, environment, _download_counter(progress))
+        progress.step(f"building {target.name}")
         output = Path(scratch) / target.name
-        run_go([go, "build", "-v", *selection, "-o", output, target.package], target.module, environment, on_line)
+        building = [go, "build", "-v", *selection, "-o", output, target.package]
+        run_go(building, target.module, environment, _package_counter(progress, len(stale.split())))
         output.replace(binary)
 
 
@@ -210,6 +202,21 @@ def _download_counter(progress: Progress) -> Callable[[str], bool]:
             return False
         fetched += 1
         progress.advance(fetched, 0)
+        return True
+
+    return on_line
+
+
+def _package_counter(progress: Progress, total: int) -> Callable[[str], bool]:
+    """``go build -v`` prints the path of each package as it is compiled, alone on its line."""
+    done = 0
+
+    def on_line(line: str) -> bool:
+        nonlocal done
+        if not line or " " in line:
+            return False
+        done += 1
+        progress.advance(min(done, total), total)
         return True
 
     return on_line

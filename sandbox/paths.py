@@ -89,12 +89,16 @@ class StateDir:
     def pulumi_backend(self) -> Path:
         return self.root / "pulumi"
 
+    @property
+    def pulumi_home(self) -> Path:
+        return self.root / "pulumi-home"
+
     def create(self) -> None:
         """Make the directories; only their owner may enter.
 
         Raises CheckFailed where the path is taken by something else or cannot be made.
         """
-        for directory in (self.root, self.pki, self.logs, self.pulumi_backend):
+        for directory in (self.root, self.pki, self.logs, self.pulumi_backend, self.pulumi_home):
             make_private_dir(directory)
         self.empty.touch(mode=0o600)
 

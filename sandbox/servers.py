@@ -15,7 +15,7 @@ from pathlib import Path
 import sandbox
 from sandbox.paths import StateDir
 
-__all__ = ["HOST", "PORTS", "Plan", "Server", "choose_ports", "is_free", "servers"]
+__all__ = ["HOST", "PORTS", "Plan", "Server", "choose_ports", "get", "is_free", "servers"]
 
 HOST = "127.0.0.1"
 PORTS = ("etcd", "etcd-peer", "kube-apiserver", "kube-controller-manager", "moto")
@@ -87,6 +87,9 @@ def _etcd(state: StateDir, plan: Plan) -> Server:
         f"--initial-advertise-peer-urls={peer}",
         f"--initial-cluster=sandbox={peer}",
         "--log-level=warn",
+        # The only member has nobody to wait for: this is how long it takes to elect itself.
+        "--heartbeat-interval=20",
+        "--election-timeout=100",
         # A crash of the machine may cost the last writes; a crash of the process may not.
         "--unsafe-no-fsync",
         "--auto-compaction-mode=periodic",
@@ -232,13 +235,13 @@ def client_context(pki: Path, name: str) -> ssl.SSLContext:
 
 
 def get(
-    port: int, path: str, context: ssl.SSLContext | None, headers: Mapping[str, str] | None = None
+    port: int, path: str, context: ssl.SSLContext | None, headers: Mapping[str, str] | None = None, host: str = HOST
 ) -> tuple[int, bytes]:
-    """One GET on loopback, with no proxy and no redirect; status 0 when nothing answers within two seconds."""
+    """One GET, with no proxy and no redirect; status 0 when nothing that can be trusted answers within two seconds."""
     if context is None:
-        connection = http.client.HTTPConnection(HOST, port, timeout=PROBE_TIMEOUT)
+        connection = http.client.HTTPConnection(host, port, timeout=PROBE_TIMEOUT)
     else:
-        connection = http.client.HTTPSConnection(HOST, port, timeout=PROBE_TIMEOUT, context=context)
+        connection = http.client.HTTPSConnection(host, port, timeout=PROBE_TIMEOUT, context=context)
     try:
         connection.request("GET", path, headers=dict(headers or {}))
         response = connection.getresponse()

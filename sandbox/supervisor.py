@@ -196,6 +196,11 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     for descriptor in (options.lifeline, options.events):
         os.set_inheritable(descriptor, False)
+    # Nobody's child, so that nobody has to collect it; and the leader of a session, so that no terminal's signal and
+    # every signal to its group reaches it together with its servers.
+    if os.fork():
+        os._exit(0)
+    os.setsid()
     return Supervisor(StateDir(options.state), options.lifeline, options.events).run()
 
 

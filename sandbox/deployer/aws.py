@@ -11,7 +11,7 @@ from ladder.recording import Resource
 
 from . import iam, kms, s3
 from .aws_api import AwsApi
-from .model import Change, Difference, Identity, Live, Target
+from .model import Difference, Identity, Live, Target
 from .values import differences
 
 __all__ = ["KINDS", "Aws", "AwsKind"]
@@ -53,7 +53,8 @@ _ALL: tuple[AwsKind, ...] = (
 )
 KINDS: dict[str, AwsKind] = {kind.token: kind for kind in _ALL}
 
-_SURVEYS: tuple[Callable[[AwsApi, str], Iterator[Live]], ...] = (iam.survey, kms.survey, s3.survey)
+Survey = Callable[[AwsApi, str], Iterator[Live]]
+_SURVEYS: tuple[Survey, ...] = (iam.survey, kms.survey, s3.survey)
 
 
 class Aws:
@@ -83,8 +84,10 @@ class Aws:
         return resource.type, KINDS[resource.type].name(resource)
 
     def survey(self, resources: Iterable[Resource], pool: Executor) -> list[Live]:
-        surveys = pool.map(lambda survey: list(survey(self.api, self._stack)), _SURVEYS)
-        return [live for lives in surveys for live in lives]
+        def read(one: Survey) -> list[Live]:
+            return list(one(self.api, self._stack))
+
+        return [live for lives in pool.map(read, _SURVEYS) for live in lives]
 
     def find(self, resource: Resource) -> Live | None:
         """What exists under the name without being tagged as the stack's, to be adopted: tags get lost.
@@ -110,14 +113,13 @@ class Aws:
             )
         return found
 
-    def apply(self, resource: Resource, live: Live | None, change: Change) -> Live:
+    def apply(self, resource: Resource, live: Live | None) -> Live:
         kind = KINDS[resource.type]
         desired = kind.desired(resource, self._stack)
         if live is None:
             live = self.api.patiently(lambda: self._made(resource, desired), f"creating {self.identity(resource)[1]}")
-        # A pattern of one call a property: whatever is interrupted shows as a difference next time.
         changed = frozenset(one.path.partition(".")[0].partition("[")[0] for one in _differences(live, desired))
-        if live.deleting or (live.properties and not live.properties.keys() & desired.keys()):
+        if live.deleting:
             changed |= desired.keys()
         if changed:
             kind.update(self.api, resource, live, desired, changed)

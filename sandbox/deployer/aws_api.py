@@ -7,9 +7,14 @@ from collections.abc import Callable
 from threading import Lock
 from typing import Any, TypeVar, cast
 
-import botocore.session
-from botocore.config import Config
-from botocore.exceptions import ClientError, ConnectionError, HTTPClientError
+import botocore.session  # pyright: ignore[reportMissingTypeStubs]
+from botocore.config import Config  # pyright: ignore[reportMissingTypeStubs]
+from botocore.exceptions import (  # pyright: ignore[reportMissingTypeStubs]
+    ClientError,
+    ConnectionError,
+    HTTPClientError,
+    ParamValidationError,
+)
 
 from .model import Rejected, Target
 from .retry import Trouble, patiently
@@ -30,16 +35,12 @@ class AwsApi:
         self._target = target
         self._lock = Lock()
         self._clients: dict[str, Any] = {}
-        self._session = botocore.session.Session(
-            session_vars=cast(
-                "Any",
-                {
-                    "profile": (None, None, None, None),
-                    "config_file": (None, None, os.devnull, None),
-                    "credentials_file": (None, None, os.devnull, None),
-                },
-            )
-        )
+        sealed: Any = {
+            "profile": (None, None, None, None),
+            "config_file": (None, None, os.devnull, None),
+            "credentials_file": (None, None, os.devnull, None),
+        }
+        self._session: Any = botocore.session.Session(session_vars=sealed)
 
     def client(self, service: str) -> Any:
         with self._lock:
@@ -56,7 +57,9 @@ class AwsApi:
 
         Raises Rejected for a definite refusal, CheckFailed when trouble lasts until the deadline.
         """
-        return self.patiently(lambda: self.once(service, operation, missing=missing, **request), f"{service} {operation}")
+        return self.patiently(
+            lambda: self.once(service, operation, missing=missing, **request), f"{service} {operation}"
+        )
 
     def list(self, service: str, operation: str, key: str, **request: Any) -> list[Any]:
         """Every item under ``key`` on every page."""
@@ -102,9 +105,12 @@ def _translated(call: Callable[[], T]) -> T:
         return call()
     except (ConnectionError, HTTPClientError) as error:
         raise Trouble(f"{type(error).__name__}: {error}") from error
+    except ParamValidationError as error:
+        raise Rejected(str(error), code="ParamValidation") from error
     except ClientError as error:
-        code = str(error.response.get("Error", {}).get("Code", ""))
-        status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+        answer = cast("dict[str, Any]", error.response)
+        code = str(answer.get("Error", {}).get("Code", ""))
+        status = answer.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
         if code in _THROTTLED or status == 429 or status >= 500:
             raise Trouble(str(error)) from error
         raise Rejected(str(error), code=code) from error

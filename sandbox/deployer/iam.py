@@ -170,7 +170,7 @@ class OidcProviders:
     def update(
         self, api: AwsApi, resource: Resource, live: Live, desired: Mapping[str, Any], changed: frozenset[str]
     ) -> None:
-        arn = {"OpenIDConnectProviderArn": live.id}
+        arn: dict[str, Any] = {"OpenIDConnectProviderArn": live.id}
         if "clientIdLists" in changed:
             had, wanted = {*live.properties["clientIdLists"]}, {*desired["clientIdLists"]}
             for client in sorted(wanted - had):
@@ -207,7 +207,6 @@ def _read_role(api: AwsApi, name: str) -> Live | None:
             "permissionsBoundary": role.get("PermissionsBoundary", {}).get("PermissionsBoundaryArn", ""),
             "tags": tags,
         },
-        outputs={"id": name, "arn": role["Arn"]},
         stack=tags.get(STACK, ""),
         protected=PROTECT in tags,
         retained=RETAIN in tags,

@@ -74,7 +74,7 @@ class Keys:
     def update(
         self, api: AwsApi, resource: Resource, live: Live, desired: Mapping[str, Any], changed: frozenset[str]
     ) -> None:
-        key = {"KeyId": live.id}
+        key: dict[str, Any] = {"KeyId": live.id}
         if live.deleting:
             api.call("kms", "cancel_key_deletion", **key)
         if "isEnabled" in changed or live.deleting:
@@ -145,7 +145,6 @@ def _alias(name: str, key: str, stack: str, holder: Identity | None) -> Live:
         identity=(_ALIAS, name),
         id=name,
         properties={"targetKeyId": key},
-        outputs={"id": name},
         stack=stack,
         holder=holder,
     )
@@ -153,7 +152,7 @@ def _alias(name: str, key: str, stack: str, holder: Identity | None) -> Live:
 
 def _keys(api: AwsApi, stack: str) -> Iterator[Live]:
     for listed in api.list("kms", "list_keys", "Keys"):
-        key = {"KeyId": listed["KeyId"]}
+        key: dict[str, Any] = {"KeyId": listed["KeyId"]}
         found = api.list("kms", "list_resource_tags", "Tags", **key)
         tags = from_list(found, "TagKey", "TagValue")
         if tags.get(STACK) == stack:
@@ -161,7 +160,7 @@ def _keys(api: AwsApi, stack: str) -> Iterator[Live]:
 
 
 def _read_key(api: AwsApi, metadata: Mapping[str, Any], tags: Mapping[str, str]) -> Live:
-    key = {"KeyId": metadata["KeyId"]}
+    key: dict[str, Any] = {"KeyId": metadata["KeyId"]}
     rotation = api.call("kms", "get_key_rotation_status", **key)
     properties: dict[str, Any] = {
         "description": metadata.get("Description") or "",

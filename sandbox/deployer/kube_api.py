@@ -102,7 +102,8 @@ class KubeApi:
     def list_labelled(self, types: list[ResourceType], selector: str, pool: Executor) -> list[dict[str, Any]]:
         """Every object of these types with the label, each once, with its apiVersion and kind."""
         found: dict[str, dict[str, Any]] = {}
-        for type_, items in zip(types, pool.map(lambda one: self._list(one, selector), types), strict=True):
+        lists = pool.map(self._list, types, [selector] * len(types))
+        for type_, items in zip(types, lists, strict=True):
             for item in items:
                 found.setdefault(item["metadata"]["uid"], item | {"apiVersion": type_.api_version, "kind": type_.kind})
         return list(found.values())

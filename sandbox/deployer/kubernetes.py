@@ -12,19 +12,19 @@ from ladder.errors import CheckFailed
 from ladder.recording import Resource
 
 from .kube_api import MANAGER, KubeApi, ResourceType
-from .model import Change, Difference, Identity, Live, Rejected, Target
+from .model import Difference, Identity, Live, Rejected, Target
 from .retry import wait_until
 from .values import differences
 
-__all__ = ["OWNER", "PROTECT", "RETAIN", "Kubernetes"]
+__all__ = ["NAMESPACE", "OWNER", "PROTECT", "RETAIN", "Kubernetes"]
 
+NAMESPACE = "/Namespace"
 OWNER = "ladder.internal/stack"
 PROTECT = "ladder.internal/protect"
 RETAIN = "ladder.internal/retain"
 
 # What the server keeps for itself, and what a controller reports.
 _SERVERS_OWN = ("managedFields", "resourceVersion", "generation", "creationTimestamp", "uid", "selfLink")
-_NAMESPACE: Identity = ("/Namespace", "")
 _SECRET_FIELDS = ("data", "stringData")
 
 
@@ -69,8 +69,8 @@ class Kubernetes:
                 types[key] = type_
         found = self.api.list_labelled(list(types.values()), OWNER, pool)
         lives = [_live(item) for item in found if _applied_here(item)]
-        dying = {live.name for live in lives if live.deleting and live.identity[0] == _NAMESPACE[0]}
-        return [replace(live, deleting=live.deleting or _namespace(live) in dying) for live in lives]
+        dying = {live.name for live in lives if live.deleting and live.identity[0] == NAMESPACE}
+        return [replace(live, deleting=live.deleting or live.namespace in dying) for live in lives]
 
     def find(self, resource: Resource) -> Live | None:
         """An object that exists without the label. Raises CheckFailed if it is somebody else's."""
@@ -81,7 +81,9 @@ class Kubernetes:
         if live.stack and live.stack != self._stack:
             raise CheckFailed(f"{live.name} belongs to stack {live.stack}")
         if not _applied_here(item):
-            raise CheckFailed(f"{live.name} exists and was not made by this engine; remove it, or rename one of the two")
+            raise CheckFailed(
+                f"{live.name} exists and was not made by this engine; remove it, or rename one of the two"
+            )
         return live
 
     def compare(self, resource: Resource, live: Live | None) -> tuple[Difference, ...]:
@@ -101,7 +103,7 @@ class Kubernetes:
             if error.code != "404" and "being terminated" not in str(error):
                 raise
 
-    def apply(self, resource: Resource, live: Live | None, change: Change) -> Live:
+    def apply(self, resource: Resource, live: Live | None) -> Live:
         if live is not None and live.deleting:
             self.wait_gone([live])
         return _live(self.api.apply(*self._place(resource.inputs), self._body(resource), dry=False))
@@ -120,7 +122,7 @@ class Kubernetes:
         item = self.api.get(*self._place(live.properties))
         return item is not None and _settled(item, item.get("status") or {})
 
-    def delete(self, live: Live, parts: Iterable[Live]) -> None:
+    def delete(self, live: Live, parts: Iterable[Live], inputs: Mapping[str, Any]) -> None:
         self.api.delete(*self._place(live.properties), live.id)
 
     def wait_gone(self, lives: Iterable[Live]) -> None:
@@ -171,13 +173,10 @@ def _kind(body: Mapping[str, Any]) -> str:
     return f"{body['apiVersion'].rpartition('/')[0]}/{body['kind']}"
 
 
-def _namespace(live: Live) -> str:
-    return live.name.partition("/")[0] if "/" in live.name else ""
-
-
 def _live(item: Mapping[str, Any]) -> Live:
     metadata = item["metadata"]
-    annotations = metadata.get("annotations") or {}
+    labels: Mapping[str, str] = metadata.get("labels") or {}
+    annotations: Mapping[str, str] = metadata.get("annotations") or {}
     version: str = item["apiVersion"]
     return Live(
         type=f"kubernetes:{version if '/' in version else f'core/{version}'}:{item['kind']}",
@@ -185,7 +184,8 @@ def _live(item: Mapping[str, Any]) -> Live:
         id=metadata["uid"],
         properties=_comparable(item),
         status=item.get("status") or {},
-        stack=(metadata.get("labels") or {}).get(OWNER, ""),
+        namespace=metadata.get("namespace", ""),
+        stack=labels.get(OWNER, ""),
         protected=annotations.get(PROTECT) == "true",
         retained=annotations.get(RETAIN) == "true",
         deleting="deletionTimestamp" in metadata,

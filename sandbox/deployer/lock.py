@@ -7,7 +7,7 @@ import getpass
 import json
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,7 +19,7 @@ __all__ = ["locked"]
 
 
 @contextmanager
-def locked(folder: Path, stack: str, verb: str) -> Iterator[None]:
+def locked(folder: Path, stack: str, verb: str) -> Generator[None]:
     """Hold the stack's lock. The kernel releases it however the holder ends.
 
     Raises CheckFailed naming the holder when another process has it.

@@ -71,6 +71,7 @@ class Live:
     outputs: Mapping[str, str] = field(default_factory=dict[str, str])
     status: Mapping[str, Any] = field(default_factory=dict[str, Any])
     stack: str = ""
+    namespace: str = ""
     holder: Identity | None = None
     protected: bool = False
     retained: bool = False

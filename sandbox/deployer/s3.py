@@ -126,7 +126,7 @@ class Part:
         """The part as configured, None if it is not; ``inert`` if there is nothing that could be taken away."""
         answer = api.call("s3", f"get_{self.operation}", Bucket=bucket.name, missing=(self.absent, "NoSuchBucket"))
         answer.pop("ResponseMetadata", None)
-        body = self._comparable(document(answer if self.flat else answer.get(self.wrapper) or {}))
+        body = self._comparable(document(answer if self.flat else answer.get(self.wrapper)) or {})
         # Object Lock brings versioning, which then cannot be suspended.
         implied = self.wrapper == "VersioningConfiguration" and bucket.properties["objectLockEnabled"]
         if not body:
@@ -145,15 +145,15 @@ class Part:
         return body if self.wrapper == "Policy" else without_empty(body, self.untold)
 
     def _put(self, api: AwsApi, bucket: str, body: Any) -> None:
-        value = json.dumps(body) if self.wrapper == "Policy" else body
-        api.call("s3", f"put_{self.operation}", Bucket=bucket, **{self.wrapper: value})
+        request: dict[str, Any] = {self.wrapper: json.dumps(body) if self.wrapper == "Policy" else body}
+        api.call("s3", f"put_{self.operation}", Bucket=bucket, **request)
 
 
 def _lifecycle(inputs: Mapping[str, Any]) -> dict[str, Any]:
     rules: list[dict[str, Any]] = []
     for rule in inputs["rules"]:
-        shaped = {"Filter": {}, **pascal(rule)}
-        both = shaped["Filter"].get("And")
+        shaped: dict[str, Any] = {"Filter": {}, **pascal(rule)}
+        both: dict[str, Any] | None = shaped["Filter"].get("And")
         if both and "Tags" in both:
             both["Tags"] = as_list(rule["filter"]["and"]["tags"])
         rules.append(shaped)
@@ -246,7 +246,6 @@ def _read_bucket(api: AwsApi, name: str) -> Live | None:
         identity=(_BUCKET, name),
         id=name,
         properties={"objectLockEnabled": "ObjectLockConfiguration" in lock, "tags": tags},
-        outputs={"id": name, "arn": f"arn:aws:s3:::{name}"},
         stack=tags.get(STACK, ""),
         protected=PROTECT in tags,
         retained=RETAIN in tags,

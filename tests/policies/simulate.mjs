@@ -1,12 +1,10 @@
-// Reads {"cases": [...]} from standard input, decides each case and prints the decisions in the same order.
+// Reads {"cases": [...]} from standard input, decides each case and prints the outcomes in the same order.
 // A case: principal (ARN, service name, or null for an unsigned request), identityPolicies, resourcePolicy, action,
-// resource, owner (the resource's account), context, unchecked.
-//
-// The checked simulator refuses malformed policies and reports context keys that it drops because the action does not
-// take them. It knows no condition keys of private OIDC issuers, so a trust policy is decided unchecked, which gives
-// no statement ids.
+// resource, owner (the resource's account), context.
+// An outcome: result, the Sids of the statements that allowed and denied, and the context keys that were dropped
+// because the action does not take them; or an error.
 import { text } from 'node:stream/consumers'
-import { anonymousPrincipal, runSimulation, runUnsafeSimulation } from '@cloud-copilot/iam-simulate'
+import { anonymousPrincipal, runSimulation } from '@cloud-copilot/iam-simulate'
 
 const sids = (statements = []) => statements.map((each) => each.statement.sid())
 
@@ -26,9 +24,8 @@ function simulation(given) {
 }
 
 async function decide(given) {
-  if (given.unchecked) return { result: runUnsafeSimulation(simulation(given), {}), allows: [], denies: [], ignored: [] }
   const outcome = await runSimulation(simulation(given), {})
-  if (outcome.resultType !== 'single') return { error: outcome }
+  if (outcome.resultType !== 'single') return { error: JSON.stringify(outcome) }
   const { identityAnalysis: identity, resourceAnalysis: resource } = outcome.result.analysis
   return {
     result: outcome.overallResult,

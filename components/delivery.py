@@ -1,0 +1,220 @@
+"""Delivery by Argo CD: what may be delivered here (AppProject), by whom (RBAC), and what is (ApplicationSet)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pulumi
+from pulumi_kubernetes.apiextensions import CustomResource
+from pulumi_kubernetes.core.v1 import ServiceAccount
+from pulumi_kubernetes.rbac.v1 import Role, RoleBinding
+
+from components.base import Component
+from ladder.contract.stack import Delivery, SyncWindow
+
+__all__ = ["DELIVERED_KINDS", "IN_CLUSTER", "SERVICE_ACCOUNT", "DeliveredKind", "EnvironmentDelivery", "EnvironmentDeliveryArgs"]
+
+IN_CLUSTER = "https://kubernetes.default.svc"
+SERVICE_ACCOUNT = "delivery"
+"""Argo CD syncs as this ServiceAccount of the destination namespace, not as itself."""
+
+
+@dataclass(frozen=True)
+class DeliveredKind:
+    """A kind the service chart may hold: API group, kind, and the resource name RBAC knows it by."""
+
+    group: str
+    kind: str
+    resource: str
+
+
+DELIVERED_KINDS = (
+    DeliveredKind("", "ConfigMap", "configmaps"),
+    DeliveredKind("", "PersistentVolumeClaim", "persistentvolumeclaims"),
+    DeliveredKind("", "Service", "services"),
+    DeliveredKind("", "ServiceAccount", "serviceaccounts"),
+    DeliveredKind("apps", "Deployment", "deployments"),
+    DeliveredKind("apps", "StatefulSet", "statefulsets"),
+    DeliveredKind("argoproj.io", "AnalysisTemplate", "analysistemplates"),
+    DeliveredKind("argoproj.io", "Rollout", "rollouts"),
+    DeliveredKind("autoscaling", "HorizontalPodAutoscaler", "horizontalpodautoscalers"),
+    DeliveredKind("batch", "Job", "jobs"),
+    DeliveredKind("external-secrets.io", "ExternalSecret", "externalsecrets"),
+    DeliveredKind("gateway.networking.k8s.io", "HTTPRoute", "httproutes"),
+    DeliveredKind("networking.k8s.io", "Ingress", "ingresses"),
+    DeliveredKind("networking.k8s.io", "NetworkPolicy", "networkpolicies"),
+    DeliveredKind("policy", "PodDisruptionBudget", "poddisruptionbudgets"),
+)
+"""Neither RBAC, nor quota, nor Secret, nor Namespace: what guards an environment is not delivered with it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class EnvironmentDeliveryArgs:
+    """``name`` is the AppProject's and ApplicationSet's; ``namespaces`` maps a namespace's key to its physical name.
+
+    ``guardrails`` must stand before the first service is delivered.
+    """
+
+    name: str
+    environment: str
+    namespaces: Mapping[str, pulumi.Input[str]]
+    guardrails: Sequence[pulumi.Resource]
+    delivery: Delivery
+    labels: Mapping[str, str]
+
+
+class EnvironmentDelivery(Component):
+    """One Application per folder ``<path>/<environment>/<service>``. ``project`` and ``application_set`` are names."""
+
+    project: str
+    application_set: str
+
+    def __init__(self, name: str, args: EnvironmentDeliveryArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__(name, opts)
+        self._args = args
+        self.project = self.application_set = args.name
+        for key, namespace in args.namespaces.items():
+            self._create_deployer(f"{name}-{key}", namespace)
+        project = self._create_project(name)
+        self._create_application_set(name, project)
+        self.register_outputs({"project": self.project, "applicationSet": self.application_set})
+
+    def _create_deployer(self, name: str, namespace: pulumi.Input[str]) -> None:
+        metadata = {"name": SERVICE_ACCOUNT, "namespace": namespace, "labels": dict(self._args.labels)}
+        opts = pulumi.ResourceOptions(parent=self)
+        ServiceAccount(name, metadata=metadata, automount_service_account_token=False, opts=opts)
+        role = Role(name, metadata=metadata, rules=_rules(), opts=opts)
+        RoleBinding(
+            name,
+            metadata=metadata,
+            role_ref={"api_group": "rbac.authorization.k8s.io", "kind": "Role", "name": SERVICE_ACCOUNT},
+            subjects=[{"kind": "ServiceAccount", "name": SERVICE_ACCOUNT, "namespace": namespace}],
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[role]),
+        )
+
+    def _metadata(self) -> dict[str, Any]:
+        return {"name": self._args.name, "namespace": self._args.delivery.namespace, "labels": dict(self._args.labels)}
+
+    def _create_project(self, name: str) -> CustomResource:
+        args = self._args
+        namespaces = [namespace for _, namespace in sorted(args.namespaces.items())]
+        spec: dict[str, Any] = {
+            "description": f"Services of the environment {args.environment}",
+            "sourceRepos": sorted([args.delivery.repository, args.delivery.chart]),
+            "destinations": [{"server": IN_CLUSTER, "namespace": namespace} for namespace in namespaces],
+            "clusterResourceWhitelist": [],
+            "namespaceResourceWhitelist": [{"group": kind.group, "kind": kind.kind} for kind in DELIVERED_KINDS],
+            "destinationServiceAccounts": [
+                {"server": IN_CLUSTER, "namespace": namespace, "defaultServiceAccount": SERVICE_ACCOUNT}
+                for namespace in namespaces
+            ],
+            "orphanedResources": {"warn": True},
+        }
+        if args.delivery.windows:
+            spec["syncWindows"] = [_window(window) for _, window in sorted(args.delivery.windows.items())]
+        return CustomResource(
+            name,
+            api_version="argoproj.io/v1alpha1",
+            kind="AppProject",
+            metadata=self._metadata(),
+            spec=spec,
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+
+    def _create_application_set(self, name: str, project: CustomResource) -> None:
+        delivery = self._args.delivery
+        CustomResource(
+            name,
+            api_version="argoproj.io/v1alpha1",
+            kind="ApplicationSet",
+            metadata=self._metadata(),
+            spec={
+                "goTemplate": True,
+                "goTemplateOptions": ["missingkey=error"],
+                "generators": [{"matrix": {"generators": [self._environment(), self._versions()]}}],
+                "syncPolicy": {
+                    "applicationsSync": "create-update" if delivery.keep_when_removed else "sync",
+                    "preserveResourcesOnDeletion": delivery.keep_when_removed,
+                },
+                "template": {"metadata": self._application_metadata(), "spec": self._application_spec()},
+            },
+            opts=pulumi.ResourceOptions(
+                parent=self,
+                depends_on=[project, *self._args.guardrails],
+                protect=delivery.keep_when_removed or None
+            ),
+        )
+
+    def _environment(self) -> dict[str, Any]:
+        """The trusted half comes first: in a matrix, its values win over what a file says."""
+        services = self._args.namespaces["services"]
+        return {"list": {"elements": [{"environment": self._args.environment, "namespace": services}]}}
+
+    def _versions(self) -> dict[str, Any]:
+        delivery = self._args.delivery
+        return {
+            "git": {
+                "repoURL": delivery.repository,
+                "revision": delivery.branch,
+                "files": [{"path": f"{delivery.path}/{{{{.environment}}}}/*/version.yaml"}],
+            }
+        }
+
+    def _application_metadata(self) -> dict[str, Any]:
+        metadata: dict[str, Any] = {
+            "name": "{{.environment}}-{{.path.basename}}",
+            "labels": {**self._args.labels, "ladder.internal/service": "{{.path.basename}}"},
+        }
+        if not self._args.delivery.keep_when_removed:
+            metadata["finalizers"] = ["resources-finalizer.argocd.argoproj.io"]
+        return metadata
+
+    def _application_spec(self) -> dict[str, Any]:
+        delivery = self._args.delivery
+        folder = "$values/{{.path.path}}"
+        policy: dict[str, Any] = {
+            "syncOptions": ["CreateNamespace=false", "ServerSideApply=true", "FailOnSharedResource=true"],
+        }
+        if delivery.sync.automated:
+            policy["automated"] = {"prune": True, "selfHeal": delivery.sync.self_heal}
+        return {
+            "project": self._args.name,
+            "destination": {"server": IN_CLUSTER, "namespace": "{{.namespace}}"},
+            "sources": [
+                {
+                    "repoURL": delivery.chart,
+                    "path": ".",
+                    "targetRevision": "{{.chart.digest}}",
+                    "helm": {
+                        "releaseName": "{{.path.basename}}",
+                        "valueFiles": [f"{folder}/values.yaml", f"{folder}/version.yaml"],
+                    },
+                },
+                {"repoURL": delivery.repository, "targetRevision": delivery.branch, "ref": "values"},
+            ],
+            "syncPolicy": policy,
+        }
+
+
+def _rules() -> list[dict[str, Sequence[str]]]:
+    groups: dict[str, list[str]] = {}
+    for kind in DELIVERED_KINDS:
+        groups.setdefault(kind.group, []).append(kind.resource)
+    verbs = ["create", "delete", "get", "list", "patch", "update", "watch"]
+    return [
+        {"api_groups": [group], "resources": sorted(resources), "verbs": verbs}
+        for group, resources in sorted(groups.items())
+    ]
+
+
+def _window(window: SyncWindow) -> dict[str, Any]:
+    return {
+        "kind": window.kind,
+        "schedule": window.schedule,
+        "duration": window.duration,
+        "timeZone": window.time_zone,
+        "manualSync": window.manual_sync,
+        "applications": ["*"],
+    }

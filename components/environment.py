@@ -1,0 +1,193 @@
+"""One environment of the ladder, whole: the only component the program builds."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pulumi
+
+from components.admission import ImageAdmission, ImageAdmissionArgs
+from components.base import Component
+from components.bucket import SecureBucket, SecureBucketArgs
+from components.delivery import EnvironmentDelivery, EnvironmentDeliveryArgs
+from components.encryption_key import EncryptionKey, EncryptionKeyArgs
+from components.identity import WorkloadAccess, WorkloadAccessArgs, WorkloadIdentity, WorkloadIdentityArgs
+from components.namespace import GuardedNamespace, GuardedNamespaceArgs
+from components.previews import PullRequestPreviews, PullRequestPreviewsArgs
+from components.providers import create_providers
+from components.secret_store import SecretStore, SecretStoreArgs
+from ladder.contract.stack import Previews, StackSettings
+
+__all__ = ["Environment"]
+
+SECRET_READER = "secret-reader"
+"""The ServiceAccount as which External Secrets reads."""
+
+
+class Environment(Component):
+    """Everything one stack declares. ``outputs`` is what people and pipelines need to know of it."""
+
+    outputs: dict[str, Any]
+
+    def __init__(self, name: str, settings: StackSettings, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__(name, opts)
+        self._settings = settings
+        self._opts = pulumi.ResourceOptions(
+            parent=self, providers=create_providers(settings.cloud, settings.cluster, self)
+        )
+        identities = {service: self._create_identity(service) for service in settings.services}
+        reader = self._create_identity(SECRET_READER)
+        keys = {key: self._create_key(key, identities, reader) for key in settings.keys}
+        buckets = {bucket: self._create_bucket(bucket, keys) for bucket in settings.buckets}
+        for service in settings.services:
+            self._create_access(service, identities[service], keys, buckets)
+        namespaces = {key: self._create_namespace(key) for key in settings.namespaces}
+        admission = self._create_admission()
+        store = self._create_secret_store(reader, keys, namespaces["services"])
+        delivery = self._create_delivery(namespaces, [*namespaces.values(), admission])
+        previews = self._create_previews()
+        self.outputs = {
+            "environment": settings.environment.name,
+            "namespaces": {key: namespace.physical_name for key, namespace in namespaces.items()},
+            "roles": {service: identity.arn for service, identity in identities.items()},
+            "keys": {name: key.arn for name, key in keys.items()},
+            "buckets": {name: bucket.bucket_name for name, bucket in buckets.items()},
+            "secretStore": {"name": store.store, "prefix": settings.secrets.prefix},
+            "appProject": delivery.project,
+            "applicationSet": delivery.application_set,
+            "previews": {"enabled": previews is not None, "project": previews.project if previews else None},
+        }
+        self.register_outputs(self.outputs)
+
+    def _physical(self, name: str) -> str:
+        """A name that is unique in the cluster and in the account: it carries the environment."""
+        return f"ladder-{self._settings.environment.name}-{name}"
+
+    def _create_identity(self, service_account: str) -> WorkloadIdentity:
+        settings = self._settings
+        args = WorkloadIdentityArgs(
+            role=self._physical(service_account),
+            namespace=settings.namespace("services"),
+            service_account=service_account,
+            cloud=settings.cloud,
+            cluster=settings.cluster,
+            tags=settings.tags(),
+        )
+        return WorkloadIdentity(service_account, args, self._opts)
+
+    def _create_key(
+        self, key: str, identities: dict[str, WorkloadIdentity], reader: WorkloadIdentity
+    ) -> EncryptionKey:
+        settings = self._settings
+        users = [
+            identities[name].arn
+            for name, service in sorted(settings.services.items())
+            if any(settings.buckets[bucket].key == key for bucket in service.buckets)
+        ]
+        if settings.secrets.key == key:
+            users.append(reader.arn)
+        args = EncryptionKeyArgs(
+            alias=self._physical(key),
+            settings=settings.keys[key],
+            cloud=settings.cloud,
+            users=users,
+            tags=settings.tags(),
+            real_data=settings.holds_real_data,
+        )
+        return EncryptionKey(key, args, self._opts)
+
+    def _create_bucket(self, bucket: str, keys: dict[str, EncryptionKey]) -> SecureBucket:
+        settings = self._settings
+        args = SecureBucketArgs(
+            settings=settings.buckets[bucket],
+            data=settings.data,
+            cloud=settings.cloud,
+            key_arn=keys[settings.buckets[bucket].key].arn,
+            tags=settings.tags(),
+            real_data=settings.holds_real_data,
+        )
+        return SecureBucket(bucket, args, self._opts)
+
+    def _create_access(
+        self,
+        service: str,
+        identity: WorkloadIdentity,
+        keys: dict[str, EncryptionKey],
+        buckets: dict[str, SecureBucket],
+    ) -> None:
+        settings = self._settings
+        access = settings.services[service].buckets
+        if not access:
+            return
+        used = sorted({settings.buckets[bucket].key for bucket in access})
+        args = WorkloadAccessArgs(
+            role=identity.role_name,
+            account=settings.cloud.account,
+            region=settings.cloud.region,
+            buckets=[(buckets[bucket].arn, level.value) for bucket, level in sorted(access.items())],
+            keys=[keys[key].arn for key in used],
+        )
+        WorkloadAccess(service, args, self._opts)
+
+    def _create_namespace(self, key: str) -> GuardedNamespace:
+        settings = self._settings
+        args = GuardedNamespaceArgs(
+            namespace=settings.namespace(key),
+            settings=settings.namespaces[key],
+            labels=settings.labels(),
+            real_data=settings.holds_real_data,
+        )
+        return GuardedNamespace(key, args, self._opts)
+
+    def _create_admission(self) -> ImageAdmission:
+        settings = self._settings
+        args = ImageAdmissionArgs(
+            policy=self._physical("images"),
+            namespaces=[settings.namespace(key) for key in settings.namespaces],
+            registries=list(settings.images.registries.values()),
+            labels=settings.labels(),
+            real_data=settings.holds_real_data,
+        )
+        return ImageAdmission("images", args, self._opts)
+
+    def _create_secret_store(
+        self, reader: WorkloadIdentity, keys: dict[str, EncryptionKey], namespace: GuardedNamespace
+    ) -> SecretStore:
+        settings = self._settings
+        args = SecretStoreArgs(
+            namespace=namespace.physical_name,
+            service_account=SECRET_READER,
+            role=reader.role_name,
+            role_arn=reader.arn,
+            key_arn=keys[settings.secrets.key].arn,
+            secrets=settings.secrets,
+            cloud=settings.cloud,
+            labels=settings.labels(),
+        )
+        return SecretStore("secrets", args, self._opts)
+
+    def _create_delivery(
+        self, namespaces: dict[str, GuardedNamespace], guardrails: list[pulumi.Resource]
+    ) -> EnvironmentDelivery:
+        settings = self._settings
+        args = EnvironmentDeliveryArgs(
+            name=f"ladder-{settings.environment.name}",
+            environment=settings.environment.name,
+            namespaces={key: namespace.physical_name for key, namespace in namespaces.items()},
+            guardrails=guardrails,
+            delivery=settings.delivery,
+            labels=settings.labels(),
+        )
+        return EnvironmentDelivery("delivery", args, self._opts)
+
+    def _create_previews(self) -> PullRequestPreviews | None:
+        settings = self._settings
+        if not isinstance(settings.previews, Previews):
+            return None
+        args = PullRequestPreviewsArgs(
+            name=self._physical("previews"),
+            previews=settings.previews,
+            delivery=settings.delivery,
+            labels=settings.labels(),
+        )
+        return PullRequestPreviews("previews", args, self._opts)

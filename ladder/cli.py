@@ -1,0 +1,92 @@
+"""The ``ladder`` command: one module per verb in :mod:`ladder.commands`, imported only when it is called."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import signal
+import sys
+from typing import Any
+
+import click
+
+from ladder.errors import InputError, LadderError
+
+__all__ = ["main"]
+
+_VERBS = {
+    "compare": "hold a recording against a stack's exported state",
+    "destroy": "delete a stack from the sandbox, but for what is protected or retained",
+    "drift": "name what in the sandbox differs from a stack's recording",
+    "preview": "name what up would change in the sandbox",
+    "record": "run a stack's program offline and show what it declares",
+    "sandbox": "start, stop and look at the local cloud",
+    "schema": "write the JSON Schemas of the settings",
+    "up": "bring a stack up in the sandbox",
+}
+
+
+class _Verbs(click.Group):
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted(_VERBS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _VERBS:
+            return None
+        return importlib.import_module(f"ladder.commands.{cmd_name}").command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(sorted(_VERBS.items()))
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        name = args[0]
+        if name not in _VERBS and not name.startswith("-"):
+            raise click.UsageError(f"no such command {name!r}; there are {', '.join(sorted(_VERBS))}", ctx)
+        return super().resolve_command(ctx, args)
+
+
+@click.group(cls=_Verbs, context_settings={"help_option_names": ["-h", "--help"]})
+def _ladder() -> None:
+    """Environments a change climbs: preview, dev, staging, prod.
+
+    Exit codes: 0 done, 1 a check failed or the work could not be done, 2 bad input.
+    """
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command and exit. Whatever a user can act on is told without a traceback."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    try:
+        _ladder.main(args=arguments, prog_name="ladder", standalone_mode=False)
+    except LadderError as error:
+        _report(error, as_json=_wants_json(arguments))
+        sys.exit(error.exit_code)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("interrupted", err=True)
+        sys.exit(128 + signal.SIGINT)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+
+
+def _wants_json(arguments: list[str]) -> bool:
+    return "--format=json" in arguments or ("--format", "json") in zip(arguments, arguments[1:], strict=False)
+
+
+def _report(error: LadderError, *, as_json: bool) -> None:
+    if as_json:
+        document: dict[str, Any] = {"error": str(error)}
+        if isinstance(error, InputError):
+            document["problems"] = [problem.as_json() for problem in error.problems]
+        click.echo(json.dumps(document, indent=2), err=True)
+        return
+    count = len(error.problems) if isinstance(error, InputError) else 0
+    click.echo(f"error: {count} problems" if count > 1 else "error:", err=True)
+    click.echo(str(error), err=True)
