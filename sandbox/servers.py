@@ -153,7 +153,7 @@ def _api_server(state: StateDir, plan: Plan) -> Server:
         # There is no network the endpoint could be reached from, and a loopback address is not accepted for it.
         "--endpoint-reconciler-type=none",
         "--event-ttl=1h",
-        "--profiling=false",
+        "--profiling=true",
         "--v=0",
     )
     context = server_context(pki)
@@ -180,7 +180,7 @@ def _controller_manager(state: StateDir, plan: Plan) -> Server:
         f"--root-ca-file={pki / 'ca.crt'}",
         f"--controllers={CONTROLLERS}",
         "--leader-elect=false",
-        "--profiling=false",
+        "--profiling=true",
         "--v=0",
     )
     context = server_context(pki)
@@ -258,4 +258,5 @@ def _token(state: StateDir) -> str:
 
 def _environment() -> dict[str, str]:
     """Nothing of the user's environment but what a process needs to run at all."""
+    if "GOGC" in os.environ: return {name: os.environ[name] for name in ("PATH", "HOME", "GOGC","GOMEMLIMIT") if name in os.environ}
     return {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TMPDIR") if name in os.environ}

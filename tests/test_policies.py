@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Literal, Protocol, TypedDict, cast
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
@@ -40,8 +40,6 @@ from components.policies import (
 )
 
 SIMULATOR = Path(__file__).parent / "policies"
-
-# --- The world of the table -------------------------------------------------------------------------------------------
 
 STAGING, PROD, BACKUP, STRANGER = "222222222222", "333333333333", "444444444444", "666666666666"
 REGION, ELSEWHERE = "eu-west-1", "us-east-1"
@@ -206,9 +204,6 @@ WHO: dict[str, Who] = {
     "token": _token(ISSUER),
     "staging's token": _token(OTHER_ISSUER),
 }
-
-
-# --- The table --------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -385,17 +380,25 @@ UPLOAD_CASES = [
     on_bucket("an_upload_naming_the_key_alone_passes", "web", "PutObject", WRITE, encrypted(key=KEY)),
     on_bucket("a_copy_without_headers_passes", "web", "PutObject", WRITE, COPIED),
     on_bucket("a_writer_aborts_a_multipart_upload", "web", "AbortMultipartUpload", WRITE),
-    on_bucket("a_wrong_key", "web", "PutObject", denied("DenyOtherKeys"), encrypted("aws:kms", OTHER_KEY)),
-    on_bucket("a_wrong_key_on_a_copy", "web", "PutObject", denied("DenyOtherKeys"), COPIED | encrypted(key=OTHER_KEY)),
-    on_bucket("a_bare_key_id", "web", "PutObject", denied("DenyOtherKeys"), encrypted("aws:kms", KEY.split("/")[1])),
-    on_bucket("an_alias", "web", "PutObject", denied("DenyOtherKeys"), encrypted("aws:kms", ALIAS)),
-    on_bucket("sse_s3", "web", "PutObject", denied("DenyOtherAlgorithms"), encrypted("AES256")),
-    on_bucket("dsse", "web", "PutObject", denied("DenyOtherAlgorithms"), encrypted("aws:kms:dsse", KEY)),
-    on_bucket("sse_c", "web", "PutObject", denied("DenyCustomerKeys"), SSE_C),
-    on_bucket("strictly_no_headers_pass", "web", "PutObject", WRITE, policy=STRICT),
+    on_bucket("a_wrong_key_is_refused", "web", "PutObject", denied("DenyOtherKeys"), encrypted("aws:kms", OTHER_KEY)),
+    on_bucket(
+        "a_wrong_key_is_refused_on_a_copy",
+        "web",
+        "PutObject",
+        denied("DenyOtherKeys"),
+        COPIED | encrypted(key=OTHER_KEY),
+    ),
+    on_bucket(
+        "a_bare_key_id_is_refused", "web", "PutObject", denied("DenyOtherKeys"), encrypted("aws:kms", KEY.split("/")[1])
+    ),
+    on_bucket("an_alias_is_refused", "web", "PutObject", denied("DenyOtherKeys"), encrypted("aws:kms", ALIAS)),
+    on_bucket("sse_s3_is_refused", "web", "PutObject", denied("DenyOtherAlgorithms"), encrypted("AES256")),
+    on_bucket("dsse_is_refused", "web", "PutObject", denied("DenyOtherAlgorithms"), encrypted("aws:kms:dsse", KEY)),
+    on_bucket("sse_c_is_refused", "web", "PutObject", denied("DenyCustomerKeys"), SSE_C),
+    on_bucket("strictly_an_upload_without_headers_passes", "web", "PutObject", WRITE, policy=STRICT),
     on_bucket("strictly_the_reported_default_passes", "web", "PutObject", WRITE, ITS_KEY, policy=STRICT),
     on_bucket(
-        "strictly_an_algorithm_alone_would_mean_another_key",
+        "strictly_the_algorithm_alone_is_refused",
         "web",
         "PutObject",
         denied("DenyManagedKey"),
@@ -420,21 +423,29 @@ ACCESS_CASES = [
     on_bucket("a_writer_cannot_read", "writer", "GetObject", NOT_ALLOWED),
     on_bucket("a_service_cannot_delete", "web", "DeleteObject", NOT_ALLOWED),
     on_bucket("a_service_cannot_change_the_bucket", "web", "PutBucketPolicy", NOT_ALLOWED, resource=BUCKET),
-    on_bucket("plain_http_reads", "web", "GetObject", denied("DenyPlainHttp"), PLAIN),
-    on_bucket("plain_http_writes", "web", "PutObject", denied("DenyPlainHttp"), PLAIN),
-    on_bucket("plain_http_lists", "web", "ListBucket", denied("DenyPlainHttp"), PLAIN, BUCKET),
+    on_bucket("plain_http_cannot_read", "web", "GetObject", denied("DenyPlainHttp"), PLAIN),
+    on_bucket("plain_http_cannot_write", "web", "PutObject", denied("DenyPlainHttp"), PLAIN),
+    on_bucket("plain_http_cannot_list", "web", "ListBucket", denied("DenyPlainHttp"), PLAIN, BUCKET),
     on_bucket("the_deployer_is_not_locked_out", "deployer", "PutBucketPolicy", allowed("AllOfIam"), resource=BUCKET),
-    on_bucket("a_role_without_iam", "bystander", "GetObject", NOT_ALLOWED),
-    on_bucket("staging_reads", "staging", "GetObject", denied("DenyOtherAccounts")),
-    on_bucket("staging_writes", "staging", "PutObject", denied("DenyOtherAccounts")),
+    on_bucket("a_role_without_iam_cannot_read", "bystander", "GetObject", NOT_ALLOWED),
+    on_bucket("staging_cannot_read", "staging", "GetObject", denied("DenyOtherAccounts")),
+    on_bucket("staging_cannot_write", "staging", "PutObject", denied("DenyOtherAccounts")),
     on_bucket(
-        "staging_reads_what_was_opened_by_mistake", "staging", "GetObject", denied("DenyOtherAccounts"), policy=OPENED
+        "staging_cannot_read_what_was_opened_by_mistake",
+        "staging",
+        "GetObject",
+        denied("DenyOtherAccounts"),
+        policy=OPENED,
     ),
-    on_bucket("anyone_reads", "anyone", "GetObject", denied("DenyOtherAccounts")),
+    on_bucket("anyone_cannot_read", "anyone", "GetObject", denied("DenyOtherAccounts")),
     on_bucket(
-        "anyone_reads_what_was_opened_by_mistake", "anyone", "GetObject", denied("DenyOtherAccounts"), policy=OPENED
+        "anyone_cannot_read_what_was_opened_by_mistake",
+        "anyone",
+        "GetObject",
+        denied("DenyOtherAccounts"),
+        policy=OPENED,
     ),
-    on_bucket("another_aws_service_writes", "cloudtrail", "PutObject", NOT_ALLOWED, sent_for(PROD) | OWNED, LOG),
+    on_bucket("another_aws_service_cannot_write", "cloudtrail", "PutObject", NOT_ALLOWED, sent_for(PROD) | OWNED, LOG),
     Case(
         "a_service_gets_nothing_from_a_bucket_of_that_name_elsewhere",
         "web",
@@ -472,9 +483,11 @@ DELIVERY_CASES = [
     on_bucket(
         "logs_check_the_acl", "log delivery", "GetBucketAcl", allowed("AllowLogDeliveryCheck"), sent_for(PROD), BUCKET
     ),
-    on_bucket("logs_of_a_stranger", "log delivery", "PutObject", NOT_ALLOWED, sent_for(STRANGER) | OWNED, LOG),
     on_bucket(
-        "logs_of_a_stranger_whatever_arn_they_name",
+        "logs_of_a_stranger_do_not_arrive", "log delivery", "PutObject", NOT_ALLOWED, sent_for(STRANGER) | OWNED, LOG
+    ),
+    on_bucket(
+        "logs_of_a_stranger_do_not_arrive_whatever_arn_they_name",
         "log delivery",
         "PutObject",
         NOT_ALLOWED,
@@ -482,15 +495,24 @@ DELIVERY_CASES = [
         LOG,
     ),
     on_bucket(
-        "logs_of_another_region", "log delivery", "PutObject", NOT_ALLOWED, sent_for(PROD, ELSEWHERE) | OWNED, LOG
+        "logs_of_another_region_do_not_arrive",
+        "log delivery",
+        "PutObject",
+        NOT_ALLOWED,
+        sent_for(PROD, ELSEWHERE) | OWNED,
+        LOG,
     ),
-    on_bucket("logs_naming_no_source", "log delivery", "PutObject", NOT_ALLOWED, OWNED, LOG),
-    on_bucket("logs_that_keep_their_owner", "log delivery", "PutObject", NOT_ALLOWED, sent_for(PROD), LOG),
-    on_bucket("logs_among_the_data", "log delivery", "PutObject", NOT_ALLOWED, sent_for(PROD) | OWNED),
-    on_bucket("log_delivery_reads", "log delivery", "GetObject", NOT_ALLOWED, sent_for(PROD), LOG),
-    on_bucket("an_acl_check_for_a_stranger", "log delivery", "GetBucketAcl", NOT_ALLOWED, sent_for(STRANGER), BUCKET),
+    on_bucket("logs_naming_no_source_do_not_arrive", "log delivery", "PutObject", NOT_ALLOWED, OWNED, LOG),
     on_bucket(
-        "an_acl_check_for_a_stranger_whatever_arn_it_names",
+        "logs_that_keep_their_owner_do_not_arrive", "log delivery", "PutObject", NOT_ALLOWED, sent_for(PROD), LOG
+    ),
+    on_bucket("logs_do_not_arrive_among_the_data", "log delivery", "PutObject", NOT_ALLOWED, sent_for(PROD) | OWNED),
+    on_bucket("log_delivery_cannot_read", "log delivery", "GetObject", NOT_ALLOWED, sent_for(PROD), LOG),
+    on_bucket(
+        "the_acl_is_not_shown_for_a_stranger", "log delivery", "GetBucketAcl", NOT_ALLOWED, sent_for(STRANGER), BUCKET
+    ),
+    on_bucket(
+        "the_acl_is_not_shown_for_a_stranger_whatever_arn_it_names",
         "log delivery",
         "GetBucketAcl",
         NOT_ALLOWED,
@@ -498,7 +520,7 @@ DELIVERY_CASES = [
         BUCKET,
     ),
     on_bucket(
-        "an_acl_check_from_another_region",
+        "the_acl_is_not_shown_to_another_region",
         "log delivery",
         "GetBucketAcl",
         NOT_ALLOWED,
@@ -506,7 +528,7 @@ DELIVERY_CASES = [
         BUCKET,
     ),
     on_bucket(
-        "log_delivery_over_plain_http",
+        "logs_do_not_arrive_over_plain_http",
         "log delivery",
         "PutObject",
         denied("DenyPlainHttp"),
@@ -514,7 +536,13 @@ DELIVERY_CASES = [
         LOG,
     ),
     on_bucket(
-        "logs_where_none_are_delivered", "log delivery", "PutObject", NOT_ALLOWED, sent_for(PROD) | OWNED, LOG, STRICT
+        "logs_do_not_arrive_where_delivery_is_off",
+        "log delivery",
+        "PutObject",
+        NOT_ALLOWED,
+        sent_for(PROD) | OWNED,
+        LOG,
+        STRICT,
     ),
     on_bucket("replicas_arrive", "replicator", "ReplicateObject", REPLICATED, ITS_KEY),
     on_bucket("deletions_are_replicated", "replicator", "ReplicateDelete", REPLICATED),
@@ -526,24 +554,40 @@ DELIVERY_CASES = [
         allowed("AllowReplicationCheck", "AllOfIam"),
         resource=BUCKET,
     ),
-    on_bucket("the_replication_role_reads", "replicator", "GetObject", NOT_ALLOWED),
-    on_bucket("the_replication_role_lists", "replicator", "ListBucket", NOT_ALLOWED, resource=BUCKET),
-    on_bucket("the_replication_role_uploads", "replicator", "PutObject", NOT_ALLOWED),
+    on_bucket("the_replication_role_cannot_read", "replicator", "GetObject", NOT_ALLOWED),
+    on_bucket("the_replication_role_cannot_list", "replicator", "ListBucket", NOT_ALLOWED, resource=BUCKET),
+    on_bucket("the_replication_role_cannot_upload", "replicator", "PutObject", NOT_ALLOWED),
     on_bucket(
-        "a_replica_under_another_key",
+        "a_replica_under_another_key_is_refused",
         "replicator",
         "ReplicateObject",
         denied("DenyOtherKeys"),
         encrypted("aws:kms", OTHER_KEY),
     ),
     on_bucket(
-        "a_replica_under_sse_s3", "replicator", "ReplicateObject", denied("DenyOtherAlgorithms"), encrypted("AES256")
+        "a_replica_under_sse_s3_is_refused",
+        "replicator",
+        "ReplicateObject",
+        denied("DenyOtherAlgorithms"),
+        encrypted("AES256"),
     ),
-    on_bucket("a_replica_under_sse_c", "replicator", "ReplicateObject", denied("DenyCustomerKeys"), SSE_C),
-    on_bucket("a_replica_over_plain_http", "replicator", "ReplicateObject", denied("DenyPlainHttp"), ITS_KEY | PLAIN),
-    on_bucket("another_role_of_the_backup_account", "backup", "ReplicateObject", denied("DenyOtherAccounts"), ITS_KEY),
+    on_bucket("a_replica_under_sse_c_is_refused", "replicator", "ReplicateObject", denied("DenyCustomerKeys"), SSE_C),
     on_bucket(
-        "a_replica_where_none_are_taken",
+        "a_replica_over_plain_http_is_refused",
+        "replicator",
+        "ReplicateObject",
+        denied("DenyPlainHttp"),
+        ITS_KEY | PLAIN,
+    ),
+    on_bucket(
+        "another_role_of_the_backup_account_cannot_replicate",
+        "backup",
+        "ReplicateObject",
+        denied("DenyOtherAccounts"),
+        ITS_KEY,
+    ),
+    on_bucket(
+        "a_replica_is_refused_where_none_are_taken",
         "replicator",
         "ReplicateObject",
         denied("DenyOtherAccounts"),
@@ -554,28 +598,41 @@ DELIVERY_CASES = [
 
 TRUST_CASES = [
     with_token("the_service_account_takes_its_role", allowed("AllowServiceAccount"), token("shop:web")),
-    with_token("its_name_in_another_namespace", NOT_ALLOWED, token("pr-7:web")),
-    with_token("another_service_account_of_its_namespace", NOT_ALLOWED, token("shop:worker")),
-    with_token("a_name_that_starts_like_its_own", NOT_ALLOWED, token("shop:web2")),
-    with_token("a_token_for_another_audience", NOT_ALLOWED, token("shop:web", "vault.example.com")),
-    with_token("a_token_for_no_audience", NOT_ALLOWED, token("shop:web", None)),
+    with_token("its_name_in_another_namespace_does_not", NOT_ALLOWED, token("pr-7:web")),
+    with_token("another_service_account_of_its_namespace_does_not", NOT_ALLOWED, token("shop:worker")),
+    with_token("a_name_that_starts_like_its_own_does_not", NOT_ALLOWED, token("shop:web2")),
+    with_token("a_token_for_another_audience_does_not", NOT_ALLOWED, token("shop:web", "vault.example.com")),
+    with_token("a_token_for_no_audience_does_not", NOT_ALLOWED, token("shop:web", None)),
     with_token(
-        "its_name_in_another_cluster", NOT_ALLOWED, token("shop:web", issuer=OTHER_ISSUER), who="staging's token"
+        "its_name_in_another_cluster_does_not",
+        NOT_ALLOWED,
+        token("shop:web", issuer=OTHER_ISSUER),
+        who="staging's token",
     ),
-    with_token("claims_of_its_issuer_from_another", NOT_ALLOWED, token("shop:web"), who="staging's token"),
+    with_token("another_issuer_claiming_its_name_does_not", NOT_ALLOWED, token("shop:web"), who="staging's token"),
 ]
 
 SECRET_CASES = [
     on_secret("its_secret_is_read", "GetSecretValue", allowed("ReadSecrets"), f"{SECRETS}:prod/web/db-AbCdEf"),
     on_secret("its_secret_is_described", "DescribeSecret", allowed("ReadSecrets"), f"{SECRETS}:prod/web/db-AbCdEf"),
     on_secret("its_secret_is_not_written", "PutSecretValue", NOT_ALLOWED, f"{SECRETS}:prod/web/db-AbCdEf"),
-    on_secret("another_prefix", "GetSecretValue", NOT_ALLOWED, f"{SECRETS}:staging/web/db-AbCdEf"),
-    on_secret("a_prefix_that_starts_alike", "GetSecretValue", NOT_ALLOWED, f"{SECRETS}:prod2/web/db-AbCdEf"),
     on_secret(
-        "another_region", "GetSecretValue", NOT_ALLOWED, f"{SECRETS}:prod/web/db-AbCdEf".replace(REGION, ELSEWHERE)
+        "a_secret_of_another_prefix_is_not_read", "GetSecretValue", NOT_ALLOWED, f"{SECRETS}:staging/web/db-AbCdEf"
     ),
     on_secret(
-        "another_account",
+        "a_secret_of_a_prefix_that_starts_alike_is_not_read",
+        "GetSecretValue",
+        NOT_ALLOWED,
+        f"{SECRETS}:prod2/web/db-AbCdEf",
+    ),
+    on_secret(
+        "a_secret_of_another_region_is_not_read",
+        "GetSecretValue",
+        NOT_ALLOWED,
+        f"{SECRETS}:prod/web/db-AbCdEf".replace(REGION, ELSEWHERE),
+    ),
+    on_secret(
+        "a_secret_of_another_account_is_not_read",
         "GetSecretValue",
         NOT_ALLOWED,
         f"{SECRETS}:prod/web/db-AbCdEf".replace(PROD, STAGING),
@@ -620,9 +677,6 @@ CASES = {
     }.items()
     for case in cases
 }
-
-
-# --- The simulator ----------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -808,9 +862,6 @@ def test_missing_tool_fails_with_its_reason() -> None:
         _ = _tool("no-such-tool")
 
 
-# --- The linter -------------------------------------------------------------------------------------------------------
-
-
 class _Finding(Protocol):
     issue: str
 
@@ -867,7 +918,8 @@ def test_linter_finds_nothing_but_what_is_explained(name: str) -> None:
     assert {finding.issue for finding in findings} == set(LINT_EXCEPTIONS.get(name.split()[0], {}))
 
 
-# --- Properties -------------------------------------------------------------------------------------------------------
+# Whether a policy has a property does not depend on how busy the machine is.
+unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 ACCOUNTS = st.from_regex(r"[0-9]{12}", fullmatch=True)
 REGIONS = st.sampled_from(["eu-west-1", "us-east-2", "ap-southeast-4", "us-gov-west-1"])
@@ -950,6 +1002,7 @@ def _resources(statement: Statement) -> list[str]:
     return [found] if isinstance(found, str) else found
 
 
+@unhurried
 @given(KEY_POLICIES)
 def test_whoever_administers_a_key_is_given_no_cryptography(policy: Policy) -> None:
     """The account and its administrators are given no action, nor a pattern, that uses the key or grants its use."""
@@ -959,6 +1012,7 @@ def test_whoever_administers_a_key_is_given_no_cryptography(policy: Policy) -> N
     assert "kms:PutKeyPolicy" in administration["Action"]
 
 
+@unhurried
 @given(KEY_POLICIES)
 def test_every_other_statement_of_a_key_names_its_principals_and_has_a_condition(policy: Policy) -> None:
     """Beyond administration nothing is unconditional and no account as a whole is let in."""
@@ -969,6 +1023,7 @@ def test_every_other_statement_of_a_key_names_its_principals_and_has_a_condition
         assert principals or statement.get("Principal") == {"Service": "delivery.logs.amazonaws.com"}
 
 
+@unhurried
 @given(KEY_POLICIES | BUCKET_POLICIES | TRUST_POLICIES)
 def test_only_a_denial_speaks_of_everyone(policy: Policy) -> None:
     """A statement that allows names each principal in full."""
@@ -978,6 +1033,7 @@ def test_only_a_denial_speaks_of_everyone(policy: Policy) -> None:
             assert statement.get("Principal")
 
 
+@unhurried
 @given(BUCKET_POLICIES)
 def test_a_bucket_policy_allows_nothing_but_replicas_and_logs(policy: Policy) -> None:
     """Reading, deleting and configuring are left to IAM of the bucket's own account."""
@@ -986,6 +1042,7 @@ def test_a_bucket_policy_allows_nothing_but_replicas_and_logs(policy: Policy) ->
     assert actions <= replication | {"s3:GetBucketAcl", "s3:PutObject"}
 
 
+@unhurried
 @given(ROLE_POLICIES)
 def test_a_role_is_given_named_actions_on_named_resources(policy: Policy) -> None:
     """A role's own policy has no wildcard but the one after a bucket or a prefix of secrets."""
@@ -995,6 +1052,7 @@ def test_a_role_is_given_named_actions_on_named_resources(policy: Policy) -> Non
             assert re.fullmatch(r"arn:[^*?]+(/\*)?", resource)
 
 
+@unhurried
 @given(KEY_POLICIES | BUCKET_POLICIES | TRUST_POLICIES | ROLE_POLICIES)
 def test_statements_are_named_once_in_letters(policy: Policy) -> None:
     """Every Sid is alphanumeric and its own, and no statement is empty."""
@@ -1005,6 +1063,7 @@ def test_statements_are_named_once_in_letters(policy: Policy) -> None:
     assert all(statement["Action"] for statement in policy["Statement"])
 
 
+@unhurried
 @given(ARNS.flatmap(lambda arns: st.tuples(st.just(arns), st.permutations(arns))))
 def test_order_and_repetition_of_roles_do_not_matter(roles: tuple[list[str], list[str]]) -> None:
     """Equal sets of roles give equal bytes."""

@@ -221,9 +221,12 @@ class _Pass:
             ) from error
 
     def _survey(self) -> None:
-        for side in self._sides:
-            mine = [resource for resource in self._resources if side.handles(resource)]
-            self._lives |= {live.identity: live for live in side.survey(mine, self._pool)}
+        kubernetes, aws = (
+            [resource for resource in self._resources if side.handles(resource)] for side in self._sides
+        )
+        other = self._pool.submit(self._sides[1].survey, aws, self._pool)
+        lives = [*self._sides[0].survey(kubernetes, self._pool), *other.result()]
+        self._lives = {live.identity: live for live in lives}
 
     def _judged(self, resource: Resource) -> _Step | str:
         try:

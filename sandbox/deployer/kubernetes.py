@@ -36,6 +36,7 @@ class Kubernetes:
         self._stack = stack
         self._validate = validate
         self._settle = target.patience.settle
+        self._coming: frozenset[str] = frozenset()
 
     def close(self) -> None:
         self.api.close()
@@ -61,6 +62,9 @@ class Kubernetes:
 
     def survey(self, resources: Iterable[Resource], pool: Executor) -> list[Live]:
         """Every object that carries any stack's label and was applied by this engine."""
+        resources = tuple(resources)
+        bodies = [resource.inputs for resource in resources]
+        self._coming = frozenset(body["metadata"]["name"] for body in bodies if _kind(body) == NAMESPACE)
         recorded = {_kind(resource.inputs): resource.inputs["apiVersion"] for resource in resources}
         types: dict[str, ResourceType] = {}
         for (version, kind), type_ in self.api.types.items():
@@ -73,9 +77,15 @@ class Kubernetes:
         return [replace(live, deleting=live.deleting or live.namespace in dying) for live in lives]
 
     def find(self, resource: Resource) -> Live | None:
-        """An object that exists without the label. Raises CheckFailed if it is somebody else's."""
-        item = self.api.get(*self._place(resource.inputs))
+        """An object that exists without the label.
+
+        Raises CheckFailed if it is somebody else's, or if its namespace neither exists nor is recorded.
+        """
+        type_, namespace, name = self._place(resource.inputs)
+        item = self.api.get(type_, namespace, name)
         if item is None:
+            if namespace and namespace not in self._coming and not self._has_namespace(namespace):
+                raise CheckFailed(f"the namespace {namespace} neither exists nor is recorded")
             return None
         live = _live(item)
         if live.stack and live.stack != self._stack:
@@ -85,6 +95,9 @@ class Kubernetes:
                 f"{live.name} exists and was not made by this engine; remove it, or rename one of the two"
             )
         return live
+
+    def _has_namespace(self, name: str) -> bool:
+        return self.api.get(self.api.types["v1", "Namespace"], "", name) is not None
 
     def compare(self, resource: Resource, live: Live | None) -> tuple[Difference, ...]:
         """What applying would change, by the server's own word; nothing for what does not exist."""

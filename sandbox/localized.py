@@ -1,0 +1,47 @@
+"""A stack's settings as the sandbox runs them: the same environment, at addresses that reach nothing real."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Mapping
+from typing import Any
+
+from ladder.contract import StackSettings, settings_from_mapping
+from sandbox.access import CONTEXT
+
+__all__ = ["localized", "reserved_account"]
+
+_RESERVED = "000000"
+"""AWS gives out no account id that begins so; with ``allowed_account_ids`` no real credentials ever pass."""
+
+
+def reserved_account(name: str) -> str:
+    """The sandbox's account of an environment or of an account outside the ladder: always the same for one name."""
+    return f"{_RESERVED}{zlib.crc32(name.encode()) % 1_000_000:06d}"
+
+
+def localized(settings: StackSettings, *, aws_endpoint: str, cluster_uid: str) -> StackSettings:
+    """The settings with accounts, cluster and endpoints of the sandbox, and all else as it is.
+
+    Raises InputError where two environments' names give one reserved account.
+    """
+    accounts = {number: reserved_account(name) for name, number in settings.accounts.items()}
+    sections: dict[str, Any] = settings.model_dump(mode="json", by_alias=True)
+    sections["accounts"] = {name: reserved_account(name) for name in settings.accounts}
+    cloud = sections["cloud"]
+    sections["cloud"] = {
+        **cloud,
+        "account": reserved_account(settings.environment.name),
+        "deployerRole": None,
+        "keyAdministratorRole": _in_sandbox(cloud["keyAdministratorRole"], accounts),
+        "replicationRoles": {name: _in_sandbox(arn, accounts) for name, arn in cloud["replicationRoles"].items()},
+        "standIn": aws_endpoint,
+    }
+    sections["cluster"] = {**sections["cluster"], "context": CONTEXT, "identifier": cluster_uid}
+    return settings_from_mapping(sections, name=f"settings of {settings.environment.name} for the sandbox")
+
+
+def _in_sandbox(arn: str, accounts: Mapping[str, str]) -> str:
+    parts = arn.split(":")
+    parts[4] = accounts.get(parts[4]) or reserved_account(parts[4])
+    return ":".join(parts)
