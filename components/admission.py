@@ -101,9 +101,7 @@ class ImageAdmission(Component):
 def _by_name(namespaces: Sequence[str]) -> dict[str, object]:
     """The label ``kubernetes.io/metadata.name`` is set by the API server and cannot be changed."""
     return {
-        "match_expressions": [
-            {"key": "kubernetes.io/metadata.name", "operator": "In", "values": sorted(namespaces)}
-        ]
+        "match_expressions": [{"key": "kubernetes.io/metadata.name", "operator": "In", "values": sorted(namespaces)}]
     }
 
 

@@ -14,7 +14,14 @@ from pulumi_kubernetes.rbac.v1 import Role, RoleBinding
 from components.base import Component
 from ladder.contract.stack import Delivery, SyncWindow
 
-__all__ = ["DELIVERED_KINDS", "IN_CLUSTER", "SERVICE_ACCOUNT", "DeliveredKind", "EnvironmentDelivery", "EnvironmentDeliveryArgs"]
+__all__ = [
+    "DELIVERED_KINDS",
+    "IN_CLUSTER",
+    "SERVICE_ACCOUNT",
+    "DeliveredKind",
+    "EnvironmentDelivery",
+    "EnvironmentDeliveryArgs",
+]
 
 IN_CLUSTER = "https://kubernetes.default.svc"
 SERVICE_ACCOUNT = "delivery"
@@ -141,9 +148,7 @@ class EnvironmentDelivery(Component):
                 "template": {"metadata": self._application_metadata(), "spec": self._application_spec()},
             },
             opts=pulumi.ResourceOptions(
-                parent=self,
-                depends_on=[project, *self._args.guardrails],
-                protect=delivery.keep_when_removed or None
+                parent=self, depends_on=[project, *self._args.guardrails], protect=delivery.keep_when_removed or None
             ),
         )
 

@@ -75,9 +75,7 @@ class Environment(Component):
         )
         return WorkloadIdentity(service_account, args, self._opts)
 
-    def _create_key(
-        self, key: str, identities: dict[str, WorkloadIdentity], reader: WorkloadIdentity
-    ) -> EncryptionKey:
+    def _create_key(self, key: str, identities: dict[str, WorkloadIdentity], reader: WorkloadIdentity) -> EncryptionKey:
         settings = self._settings
         users = [
             identities[name].arn

@@ -211,8 +211,10 @@ def _differences(mine: Any, theirs: Any, path: str = "", *, subset: bool = False
         for key in left if subset else sorted({*left, *right}):
             below = f"{path}.{key}" if path else key
             yield from _differences(left.get(key), right.get(key), below, subset=subset)
-    elif isinstance(mine, list) and isinstance(theirs, list) and len(cast("list[Any]", mine)) == len(
-        cast("list[Any]", theirs)
+    elif (
+        isinstance(mine, list)
+        and isinstance(theirs, list)
+        and len(cast("list[Any]", mine)) == len(cast("list[Any]", theirs))
     ):
         pairs = zip(cast("list[Any]", mine), cast("list[Any]", theirs), strict=True)
         for index, (left, right) in enumerate(pairs):

@@ -139,7 +139,9 @@ class _NoMocks(Mocks):
         raise CheckFailed(f"the program calls {args.token}: a look-up needs a live system and cannot be recorded")
 
     def new_resource(self, args: MockResourceArgs) -> tuple[str | None, dict[Any, Any]]:
-        raise CheckFailed(f"the program reads {args.typ} {args.name!r}: that needs a live system and cannot be recorded")
+        raise CheckFailed(
+            f"the program reads {args.typ} {args.name!r}: that needs a live system and cannot be recorded"
+        )
 
 
 class _Monitor(MockMonitor):

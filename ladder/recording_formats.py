@@ -84,9 +84,7 @@ def as_table(recording: Recording) -> None:
     made = sorted((item for item in recording.resources if item.custom), key=lambda item: (item.type, item.name))
     for resource in made:
         kept = ", ".join(
-            word
-            for word, holds in (("protected", resource.protect), ("retained", resource.retain_on_delete))
-            if holds
+            word for word, holds in (("protected", resource.protect), ("retained", resource.retain_on_delete)) if holds
         )
         table.add_row(resource.type, resource.name, resource.id, kept)
     console.print(table)

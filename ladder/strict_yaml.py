@@ -33,7 +33,10 @@ _AMBIGUOUS: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"[-+]?0[0-9_]+|[-+]?0[xob][0-9a-f_]+", re.IGNORECASE), "a number whose base depends on the parser"),
     (re.compile(r"[-+]?[0-9]+(?::[0-5]?[0-9])+(?:\.[0-9]*)?"), "a base-60 number to some YAML parsers"),
     (re.compile(r"[-+]?[0-9][0-9_]*_[0-9_]*(?:\.[0-9_]*)?"), "a number to some YAML parsers and a string to others"),
-    (re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+\.|[0-9]+(?:\.[0-9]*)?e[-+]?[0-9]+)", re.IGNORECASE), "a number to some YAML parsers and a string to others"),
+    (
+        re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+\.|[0-9]+(?:\.[0-9]*)?e[-+]?[0-9]+)", re.IGNORECASE),
+        "a number to some YAML parsers and a string to others",
+    ),
     (re.compile(r"[-+]?\.(?:inf|nan)", re.IGNORECASE), "not a number that JSON can hold"),
     (re.compile(r"[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}(?:[Tt ].*)?"), "a date to some YAML parsers and a string to others"),
     (re.compile(r"=|<<"), "a special key to some YAML parsers"),
@@ -64,19 +67,34 @@ def load(path: Path, *, name: str | None = None) -> Document:
             raw = stream.read(MAX_BYTES + 1)
     except OSError as error:
         raise InputError(
-            Problem(file=shown, message="cannot be read", found=error.strerror or str(error), accepted="a readable file")
+            Problem(
+                file=shown, message="cannot be read", found=error.strerror or str(error), accepted="a readable file"
+            )
         ) from error
     if len(raw) > MAX_BYTES:
         found = f"{path.stat().st_size:,} bytes"
         raise InputError(
-            Problem(file=shown, message="is too large", found=found, accepted=f"at most {MAX_BYTES:,} bytes", example=example)
+            Problem(
+                file=shown,
+                message="is too large",
+                found=found,
+                accepted=f"at most {MAX_BYTES:,} bytes",
+                example=example,
+            )
         )
     try:
         text = raw.decode("utf-8")
     except UnicodeDecodeError as error:
         line = raw[: error.start].count(b"\n") + 1
         raise InputError(
-            Problem(file=shown, line=line, message="is not text", found=f"byte 0x{raw[error.start]:02x}", accepted="UTF-8 text", example=example)
+            Problem(
+                file=shown,
+                line=line,
+                message="is not text",
+                found=f"byte 0x{raw[error.start]:02x}",
+                accepted="UTF-8 text",
+                example=example,
+            )
         ) from error
     return parse(text, file=shown)
 
@@ -90,7 +108,9 @@ def parse(text: str, *, file: str) -> Document:
         node = loader.get_single_node()
         if node is None:
             raise InputError(
-                Problem(file=file, line=1, message="is empty", found="no value", accepted="a mapping", example="config: {}")
+                Problem(
+                    file=file, line=1, message="is empty", found="no value", accepted="a mapping", example="config: {}"
+                )
             )
         reader = _Reader(file, problems, loader)
         value = reader.read(node, ())
@@ -112,7 +132,13 @@ def _refuse_depth(text: str, file: str) -> None:
         if depth > MAX_DEPTH:
             line = event.start_mark.line + 1
             raise InputError(
-                Problem(file=file, line=line, message="is nested too deeply", found=f"more than {MAX_DEPTH} levels", accepted=f"at most {MAX_DEPTH} levels")
+                Problem(
+                    file=file,
+                    line=line,
+                    message="is nested too deeply",
+                    found=f"more than {MAX_DEPTH} levels",
+                    accepted=f"at most {MAX_DEPTH} levels",
+                )
             )
 
 
@@ -166,7 +192,9 @@ class _Reader:
             key = key_node.value if isinstance(key_node, yaml.ScalarNode) else None
             if key is None or key_node.tag != "tag:yaml.org,2002:str":
                 found = str(key) if key is not None else "a mapping or list as key"
-                self._refuse(key_node, path, "has a key that is not a string", found, "a string; quote it", f'"{found}"')
+                self._refuse(
+                    key_node, path, "has a key that is not a string", found, "a string; quote it", f'"{found}"'
+                )
                 continue
             here = (*path, key)
             if key in result:
@@ -185,7 +213,14 @@ class _Reader:
             return text
         for pattern, why in _AMBIGUOUS:
             if pattern.fullmatch(text):
-                self._refuse(node, path, f"is {why}", text, "true, false, null, a decimal number, or a quoted string", f'"{text}"')
+                self._refuse(
+                    node,
+                    path,
+                    f"is {why}",
+                    text,
+                    "true, false, null, a decimal number, or a quoted string",
+                    f'"{text}"',
+                )
                 return None
         if text in ("", "null"):
             return None
@@ -200,7 +235,15 @@ class _Reader:
     ) -> None:
         line = node.start_mark.line + 1
         self.problems.append(
-            Problem(file=self.file, line=line, path=dotted(path), message=message, found=found, accepted=accepted, example=example)
+            Problem(
+                file=self.file,
+                line=line,
+                path=dotted(path),
+                message=message,
+                found=found,
+                accepted=accepted,
+                example=example,
+            )
         )
 
 

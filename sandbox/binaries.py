@@ -43,7 +43,9 @@ class Target:
     @property
     def linker_flags(self) -> str:
         """Strip the binary, and stamp it with the pinned version: unstamped, Kubernetes reports v0.0.0."""
-        match = re.search(r"^\s*k8s\.io/kubernetes (v(\d+)\.(\d+)\S*)", (self.module / "go.mod").read_text(), re.MULTILINE)
+        match = re.search(
+            r"^\s*k8s\.io/kubernetes (v(\d+)\.(\d+)\S*)", (self.module / "go.mod").read_text(), re.MULTILINE
+        )
         if match is None:
             return "-s -w"
         values = {"gitVersion": match[1], "gitMajor": match[2], "gitMinor": match[3], "gitTreeState": "clean"}
@@ -53,7 +55,9 @@ class Target:
     def key(self) -> str:
         """Changes with everything the binary depends on: pins, flags and the machine's kind."""
         parts = [(self.module / "go.mod").read_bytes(), (self.module / "go.sum").read_bytes()]
-        parts += [text.encode() for text in (self.package, *FLAGS, self.linker_flags, platform.system(), platform.machine())]
+        parts += [
+            text.encode() for text in (self.package, *FLAGS, self.linker_flags, platform.system(), platform.machine())
+        ]
         return hashlib.sha256(b"\0".join(parts)).hexdigest()[:16]
 
     def path(self, cache: Path) -> Path:

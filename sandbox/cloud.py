@@ -141,7 +141,10 @@ class Cloud:
         headers = {name[5:].replace("_", "-").lower(): str(environ[name]) for name in environ if name[:5] == "HTTP_"}
         for original in cast("dict[str, str]", environ.get(PRESERVED_NAMES) or {}).values():
             headers[original.lower()] = headers[original.lower().replace("_", "-")]
-        headers |= {"content-type": environ.get("CONTENT_TYPE", ""), "content-length": environ.get("CONTENT_LENGTH", "")}
+        headers |= {
+            "content-type": environ.get("CONTENT_TYPE", ""),
+            "content-length": environ.get("CONTENT_LENGTH", ""),
+        }
         request = SignedRequest(environ["REQUEST_METHOD"], path, environ.get("QUERY_STRING", ""), headers, body)
         access_key, service = verify(request, self._secret_key_of)
         if service not in SERVICES:
@@ -213,13 +216,15 @@ def _moto(clock: Clock) -> DomainDispatcherApplication:
 
     create_bucket = s3.FakeBucket.__init__
 
-    def create_dated_bucket(bucket: s3.FakeBucket, *arguments: Any, **named: Any) -> None:
-        create_bucket(bucket, *arguments, **named)
-        bucket.creation_date = clock.utcnow().replace(tzinfo=UTC)
+    def create_dated_bucket(self: s3.FakeBucket, *arguments: Any, **named: Any) -> None:
+        create_bucket(self, *arguments, **named)
+        self.creation_date = clock.utcnow().replace(tzinfo=UTC)
+
+    def no_private_key(_key_spec: str) -> None:
+        """moto makes an RSA key for every symmetric key too, which is slow and cannot be replayed."""
 
     s3.FakeBucket.__init__ = create_dated_bucket
-    # moto makes an RSA key for every symmetric key too, which is slow and cannot be replayed.
-    kms.generate_private_key = lambda key_spec: cast("Any", None)
+    setattr(kms, "generate_private_key", no_private_key)  # noqa: B010 -- moto does not export the name it looks up
     return DomainDispatcherApplication(create_backend_app)
 
 
@@ -236,7 +241,9 @@ def _issued(access_key: str) -> tuple[str, str | None]:
 
 def _kept(environ: Environ, account: str) -> dict[str, Any]:
     """What of a WSGI environment is worth keeping: texts, without what belongs to the connection."""
-    kept = {name: value for name, value in environ.items() if isinstance(value, str) and name != "HTTP_TRANSFER_ENCODING"}
+    kept = {
+        name: value for name, value in environ.items() if isinstance(value, str) and name != "HTTP_TRANSFER_ENCODING"
+    }
     kept[PRESERVED_NAMES] = environ.get(PRESERVED_NAMES) or {}
     kept["HTTP_X_MOTO_ACCOUNT_ID"] = account
     return kept

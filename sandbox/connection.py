@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http.client import HTTPSConnection
@@ -168,7 +168,7 @@ def _launch(paths: StateDir, plan: Plan, definitions: Path, progress: Progress) 
 
 
 @contextmanager
-def _supervisor(paths: StateDir) -> Iterator[tuple[int, int]]:
+def _supervisor(paths: StateDir) -> Generator[tuple[int, int]]:
     """A new supervisor: the write end of its lifeline, and the read end of its events.
 
     Left early, the lifeline is closed and the supervisor's end waited for.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -139,7 +139,7 @@ def write_private(path: Path, content: str | bytes) -> None:
 
 
 @contextmanager
-def exclusive(path: Path, waiting: Callable[[], None] | None = None) -> Iterator[int]:
+def exclusive(path: Path, waiting: Callable[[], None] | None = None) -> Generator[int]:
     """Hold an advisory lock on ``path``; yields its descriptor.
 
     ``waiting`` is called once when somebody else holds it, before waiting for them. The kernel drops the lock when the

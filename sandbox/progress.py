@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Protocol
 
@@ -87,7 +87,7 @@ class _Bar:
 
 
 @contextmanager
-def shown() -> Iterator[Progress]:
+def shown() -> Generator[Progress]:
     """A live display where standard error is a terminal, plain lines elsewhere."""
     if not sys.stderr.isatty():
         yield Lines()

@@ -111,7 +111,9 @@ class Supervisor:
             ready |= {server.name for server in pending if server.is_ready()}
             if time.monotonic() > deadline:
                 names = " and ".join(server.name for server in pending)
-                raise Ended(f"{names}: not ready after {READY_DEADLINE:.0f} s; logs are in {self._state.logs}", failed=True)
+                raise Ended(
+                    f"{names}: not ready after {READY_DEADLINE:.0f} s; logs are in {self._state.logs}", failed=True
+                )
             self._wait(0 if len(ready) == len(wanted) else PROBE_INTERVAL)
 
     def _launch(self, server: Server) -> None:
@@ -140,7 +142,7 @@ class Supervisor:
         for name, process in self._processes.items():
             if process.poll() is not None:
                 raise Ended(self._obituary(name, process.returncode), failed=True)
-        if self._lifeline in readable and self._lifeline is not None:
+        if self._lifeline is not None and self._lifeline in readable:
             if not os.read(self._lifeline, 1):
                 raise Ended("the command that was starting it ended", failed=True)
             os.close(self._lifeline)

@@ -47,13 +47,21 @@ def find_go(required: Version, cache: Path, progress: Progress) -> Path:
             _install(directory, cache)
     if not go.exists() or _version_of(go) < required:
         wanted = ".".join(map(str, required))
-        raise CheckFailed(f"Go {wanted} or newer is needed to build the sandbox's servers; install it from https://go.dev/dl")
+        raise CheckFailed(
+            f"Go {wanted} or newer is needed to build the sandbox's servers; install it from https://go.dev/dl"
+        )
     return go
 
 
 def go_environment(environment: Mapping[str, str]) -> dict[str, str]:
     """The user's environment (caches, proxies), with what would change the result of a build fixed."""
-    fixed = {"CGO_ENABLED": "0", "GOTOOLCHAIN": "local", "GOWORK": "off", "GOFLAGS": "-mod=readonly", "GO111MODULE": "on"}
+    fixed = {
+        "CGO_ENABLED": "0",
+        "GOTOOLCHAIN": "local",
+        "GOWORK": "off",
+        "GOFLAGS": "-mod=readonly",
+        "GO111MODULE": "on",
+    }
     dropped = {"GOOS", "GOARCH", "GOEXPERIMENT", "GODEBUG", "GOROOT"}
     return {name: value for name, value in environment.items() if name not in dropped} | fixed
 

@@ -252,9 +252,10 @@ def test_the_target_is_on_loopback_or_nothing() -> None:
 
 def test_the_second_of_two_changes_is_refused_naming_the_holder(tmp_path: Path) -> None:
     with locked(tmp_path, "dev", "up"):
-        with pytest.raises(CheckFailed, match=rf"^destroy of dev is refused: up by \S+@\S+, pid {os.getpid()}, has run since"):
-            with locked(tmp_path, "dev", "destroy"):
-                pass
+        with pytest.raises(
+            CheckFailed, match=rf"^destroy of dev is refused: up by \S+@\S+, pid {os.getpid()}, has run since"
+        ), locked(tmp_path, "dev", "destroy"):
+            pass
         with locked(tmp_path, "staging", "up"):
             pass
 

@@ -81,7 +81,9 @@ def show(changes: Sequence[Change], format_: str, *, listed: bool) -> None:
                 before, after = _short(difference.before), _short(difference.after)
                 console.print(f"      {escape(difference.path)}: {escape(before)} → {escape(after)}")
     counts = Counter(change.action for change in changes)
-    words = [f"{counts[action]} {action}" for action in ("create", "update", "delete", "keep", "same") if counts[action]]
+    words = [
+        f"{counts[action]} {action}" for action in ("create", "update", "delete", "keep", "same") if counts[action]
+    ]
     console.print(", ".join(words) or "nothing")
 
 

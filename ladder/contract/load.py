@@ -95,7 +95,9 @@ def settings_from_config(config: pulumi.Config) -> StackSettings:
             sections[section] = json.loads(text)
         except ValueError:
             accepted = "a map, set in the stack's file"
-            problems.append(Problem(file=name, path=_key(section), message="is not a map", found="text", accepted=accepted))
+            problems.append(
+                Problem(file=name, path=_key(section), message="is not a map", found="text", accepted=accepted)
+            )
     if problems:
         raise InputError(problems)
     return _validated(sections, Document(file=name, value=sections, lines={}), prefix=())
@@ -185,9 +187,7 @@ def _violation_problem(violation: Violation, document: Document, prefix: YamlPat
     return _problem(document, path, violation.message, violation.found, violation.accepted, violation.example)
 
 
-def _problem(
-    document: Document, path: YamlPath, message: str, found: str, accepted: str, example: str = ""
-) -> Problem:
+def _problem(document: Document, path: YamlPath, message: str, found: str, accepted: str, example: str = "") -> Problem:
     return Problem(
         file=document.file,
         line=document.line(path),

@@ -5,14 +5,15 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
 from typing import Annotated, Any
 from zoneinfo import ZoneInfo
 
 from croniter import CroniterError, croniter
-from pydantic import AfterValidator, Field, WithJsonSchema
-from pydantic_core import PydanticCustomError
+from pydantic import Field, GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 __all__ = [
     "REGIONS",
@@ -54,24 +55,34 @@ REGIONS: dict[str, frozenset[str]] = {
 """Regions by partition; a test holds them against botocore's own list."""
 
 
-def _text(check: Callable[[str], str | None], accepted: str, example: str, pattern: str | None = None) -> Any:
-    """An ``Annotated`` string type; ``check`` returns what is wrong, or None."""
+@dataclass(frozen=True)
+class _Text:
+    """The rule of a string type. ``check`` returns what is wrong, or None; ``pattern`` is for the JSON Schema."""
 
-    def validate(value: str) -> str:
-        wrong = check(value)
+    check: Callable[[str], str | None]
+    accepted: str
+    example: str
+    pattern: str | None = None
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_after_validator_function(self._validate, handler(source))
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        pattern = {"pattern": self.pattern} if self.pattern else {}
+        return {"type": "string", "description": f"Accepted: {self.accepted}", "examples": [self.example], **pattern}
+
+    def _validate(self, value: str) -> str:
+        wrong = self.check(value)
         if wrong is None:
             return value
-        raise PydanticCustomError("ladder", "{wrong}", {"wrong": wrong, "accepted": accepted, "example": example})
-
-    schema: dict[str, Any] = {"type": "string", "description": f"Accepted: {accepted}", "examples": [example]}
-    if pattern:
-        schema["pattern"] = pattern
-    return Annotated[str, AfterValidator(validate), WithJsonSchema(schema), Field(examples=[example])]
+        context = {"wrong": wrong, "accepted": self.accepted, "example": self.example}
+        raise PydanticCustomError("ladder", "{wrong}", context)
 
 
-def _matching(pattern: str, accepted: str, example: str, *, wrong: str = "does not have the required form") -> Any:
+def _matching(pattern: str, accepted: str, example: str) -> _Text:
     compiled = re.compile(pattern)
-    return _text(lambda value: None if compiled.fullmatch(value) else wrong, accepted, example, f"^{pattern}$")
+    wrong = "does not have the required form"
+    return _Text(lambda value: None if compiled.fullmatch(value) else wrong, accepted, example, f"^(?:{pattern})$")
 
 
 _QUANTITY = re.compile(r"([0-9]+(?:\.[0-9]+)?|\.[0-9]+)(m|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei|[eE][+-]?[0-9]{1,2})?")
@@ -217,39 +228,113 @@ def _tree_path_problem(value: str) -> str | None:
 _LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 _REGISTRY = rf"{_LABEL}(?:\.{_LABEL})*(?::[0-9]{{1,5}})?(?:/[a-z0-9]+(?:[._-]+[a-z0-9]+)*)"
 
-Quantity = _text(_quantity_problem, "a Kubernetes quantity above zero", "500m, 4, 2Gi")
-Duration = _text(_duration_problem, "a Go duration above zero, of h, m, s, ms", "1h30m")
-Cron = _text(_cron_problem, "five cron fields: minute hour day-of-month month day-of-week", "0 9 * * 1-4")
-TimeZone = _text(_timezone_problem, "a name of the time zone database", "Europe/Berlin")
-AwsAccountId = _matching(r"[0-9]{12}", "twelve digits, quoted", '"111122223333"')
-IamRoleArn = _text(_role_problem, "the ARN of one IAM role", "arn:aws:iam::111122223333:role/deployer")
-Region = _text(_region_problem, "an AWS region", "eu-central-1")
-BucketName = _text(
-    _bucket_problem,
-    "3 to 63 of a-z, 0-9 and -, first and last a letter or digit, no reserved prefix or suffix",
-    "acme-ladder-dev-uploads",
-)
-Digest = _matching(r"sha256:[a-f0-9]{64}", "sha256: and 64 lower-case hexadecimal digits", "sha256:" + "0a" * 32)
-DnsLabel = _matching(
-    r"[a-z](?:[a-z0-9-]{0,61}[a-z0-9])?", "a DNS label: a-z, 0-9 and -, a letter first, at most 63", "web"
-)
-LabelValue = _matching(
-    r"[A-Za-z0-9](?:[A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?", "a Kubernetes label value, at most 63", "team-platform"
-)
-OidcIssuer = _matching(
-    rf"{_LABEL}(?:\.{_LABEL})+(?:/[A-Za-z0-9._-]+)*",
-    "the issuer's host and path without https://",
-    "oidc.eks.eu-central-1.amazonaws.com/id/0123456789ABCDEF0123456789ABCDEF",
-)
-GitRepository = _text(_repository_problem, "an https repository URL without credentials", "https://github.com/acme/app")
-GitBranch = _matching(r"[A-Za-z0-9](?:[A-Za-z0-9._/-]{0,99}[A-Za-z0-9])?", "a branch name", "main")
-ChartRepository = _matching(rf"oci://{_REGISTRY}(?:/[a-z0-9]+(?:[._-]+[a-z0-9]+)*)*", "an OCI repository", "oci://ghcr.io/acme/charts/service")
-RegistryPrefix = _matching(
-    rf"{_REGISTRY}(?:/[a-z0-9]+(?:[._-]+[a-z0-9]+)*)*",
-    "registry host and repository path, lower case, without scheme, tag or wildcard",
-    "ghcr.io/acme",
-)
-SecretPrefix = _matching(r"[A-Za-z0-9_+=.@-]+(?:/[A-Za-z0-9_+=.@-]+)*", "a secret name's prefix without slash at the end", "ladder/dev")
-TreePath = _text(_tree_path_problem, "a relative path inside the repository", "gitops/envs")
-LoopbackUrl = _text(_loopback_problem, "an http URL of this machine with a port", "http://127.0.0.1:4566")
-HostName = _matching(rf"{_LABEL}(?:\.{_LABEL})+", "a host name", "previews.example.com")
+Quantity = Annotated[
+    str, _Text(_quantity_problem, "a Kubernetes quantity above zero", "500m, 4, 2Gi"), Field(examples=["500m, 4, 2Gi"])
+]
+Duration = Annotated[
+    str, _Text(_duration_problem, "a Go duration above zero, of h, m, s, ms", "1h30m"), Field(examples=["1h30m"])
+]
+Cron = Annotated[
+    str,
+    _Text(_cron_problem, "five cron fields: minute hour day-of-month month day-of-week", "0 9 * * 1-4"),
+    Field(examples=["0 9 * * 1-4"]),
+]
+TimeZone = Annotated[
+    str,
+    _Text(_timezone_problem, "a name of the time zone database", "Europe/Berlin"),
+    Field(examples=["Europe/Berlin"]),
+]
+AwsAccountId = Annotated[
+    str, _matching(r"[0-9]{12}", "twelve digits, quoted", '"111122223333"'), Field(examples=['"111122223333"'])
+]
+IamRoleArn = Annotated[
+    str,
+    _Text(_role_problem, "the ARN of one IAM role", "arn:aws:iam::111122223333:role/deployer"),
+    Field(examples=["arn:aws:iam::111122223333:role/deployer"]),
+]
+Region = Annotated[str, _Text(_region_problem, "an AWS region", "eu-central-1"), Field(examples=["eu-central-1"])]
+BucketName = Annotated[
+    str,
+    _Text(
+        _bucket_problem,
+        "3 to 63 of a-z, 0-9 and -, first and last a letter or digit, no reserved prefix or suffix",
+        "acme-ladder-dev-uploads",
+    ),
+    Field(examples=["acme-ladder-dev-uploads"]),
+]
+Digest = Annotated[
+    str,
+    _matching(r"sha256:[a-f0-9]{64}", "sha256: and 64 lower-case hexadecimal digits", "sha256:" + "0a" * 32),
+    Field(examples=["sha256:" + "0a" * 32]),
+]
+DnsLabel = Annotated[
+    str,
+    _matching(r"[a-z](?:[a-z0-9-]{0,61}[a-z0-9])?", "a DNS label: a-z, 0-9 and -, a letter first, at most 63", "web"),
+    Field(examples=["web"]),
+]
+LabelValue = Annotated[
+    str,
+    _matching(
+        r"[A-Za-z0-9](?:[A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?", "a Kubernetes label value, at most 63", "team-platform"
+    ),
+    Field(examples=["team-platform"]),
+]
+OidcIssuer = Annotated[
+    str,
+    _matching(
+        rf"{_LABEL}(?:\.{_LABEL})+(?:/[A-Za-z0-9._-]+)*",
+        "the issuer's host and path without https://",
+        "oidc.eks.eu-central-1.amazonaws.com/id/0123456789ABCDEF0123456789ABCDEF",
+    ),
+    Field(examples=["oidc.eks.eu-central-1.amazonaws.com/id/0123456789ABCDEF0123456789ABCDEF"]),
+]
+GitRepository = Annotated[
+    str,
+    _Text(_repository_problem, "an https repository URL without credentials", "https://github.com/acme/app"),
+    Field(examples=["https://github.com/acme/app"]),
+]
+GitBranch = Annotated[
+    str,
+    _matching(r"[A-Za-z0-9](?:[A-Za-z0-9._/-]{0,99}[A-Za-z0-9])?", "a branch name", "main"),
+    Field(examples=["main"]),
+]
+ChartRepository = Annotated[
+    str,
+    _matching(
+        rf"oci://{_REGISTRY}(?:/[a-z0-9]+(?:[._-]+[a-z0-9]+)*)*",
+        "an OCI repository",
+        "oci://ghcr.io/acme/charts/service",
+    ),
+    Field(examples=["oci://ghcr.io/acme/charts/service"]),
+]
+RegistryPrefix = Annotated[
+    str,
+    _matching(
+        rf"{_REGISTRY}(?:/[a-z0-9]+(?:[._-]+[a-z0-9]+)*)*",
+        "registry host and repository path, lower case, without scheme, tag or wildcard",
+        "ghcr.io/acme",
+    ),
+    Field(examples=["ghcr.io/acme"]),
+]
+SecretPrefix = Annotated[
+    str,
+    _matching(
+        r"[A-Za-z0-9_+=.@-]+(?:/[A-Za-z0-9_+=.@-]+)*", "a secret name's prefix without slash at the end", "ladder/dev"
+    ),
+    Field(examples=["ladder/dev"]),
+]
+TreePath = Annotated[
+    str,
+    _Text(_tree_path_problem, "a relative path inside the repository", "gitops/envs"),
+    Field(examples=["gitops/envs"]),
+]
+LoopbackUrl = Annotated[
+    str,
+    _Text(_loopback_problem, "an http URL of this machine with a port", "http://127.0.0.1:4566"),
+    Field(examples=["http://127.0.0.1:4566"]),
+]
+HostName = Annotated[
+    str,
+    _matching(rf"{_LABEL}(?:\.{_LABEL})+", "a host name", "previews.example.com"),
+    Field(examples=["previews.example.com"]),
+]

@@ -53,7 +53,7 @@ _ALL: tuple[AwsKind, ...] = (
 )
 KINDS: dict[str, AwsKind] = {kind.token: kind for kind in _ALL}
 
-Survey = Callable[[AwsApi, str], Iterator[Live]]
+Survey = Callable[[AwsApi, Callable[[Live], bool]], Iterator[Live]]
 _SURVEYS: tuple[Survey, ...] = (iam.survey, kms.survey, s3.survey)
 
 
@@ -84,16 +84,19 @@ class Aws:
         return resource.type, KINDS[resource.type].name(resource)
 
     def survey(self, resources: Iterable[Resource], pool: Executor) -> list[Live]:
+        """What is tagged as the stack's, and what is tagged as nobody's under a recorded name, since tags get lost."""
+        recorded = frozenset(self.identity(resource) for resource in resources)
+
+        def ours(live: Live) -> bool:
+            return live.stack == self._stack or (not live.stack and live.identity in recorded)
+
         def read(one: Survey) -> list[Live]:
-            return list(one(self.api, self._stack))
+            return list(one(self.api, ours))
 
         return [live for lives in pool.map(read, _SURVEYS) for live in lives]
 
     def find(self, resource: Resource) -> Live | None:
-        """What exists under the name without being tagged as the stack's, to be adopted: tags get lost.
-
-        Raises CheckFailed if it carries another stack's tag.
-        """
+        """What exists under the name. Raises CheckFailed if it carries another stack's tag."""
         live = KINDS[resource.type].find(self.api, resource, self._stack)
         if live is not None and live.stack not in ("", self._stack):
             raise CheckFailed(f"{live.name} belongs to stack {live.stack}")

@@ -221,9 +221,7 @@ class _Pass:
             ) from error
 
     def _survey(self) -> None:
-        kubernetes, aws = (
-            [resource for resource in self._resources if side.handles(resource)] for side in self._sides
-        )
+        kubernetes, aws = ([resource for resource in self._resources if side.handles(resource)] for side in self._sides)
         other = self._pool.submit(self._sides[1].survey, aws, self._pool)
         lives = [*self._sides[0].survey(kubernetes, self._pool), *other.result()]
         self._lives = {live.identity: live for live in lives}
@@ -239,7 +237,7 @@ class _Pass:
         side = self._side(resource)
         identity = side.identity(resource)
         live = self._lives.get(identity)
-        if live is None or live.stack != self._stack:
+        if live is None or live.stack not in ("", self._stack):
             live = side.find(resource)
         found = side.compare(resource, live)
         absent = live is None or live.deleting

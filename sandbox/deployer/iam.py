@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from ladder.recording import Resource
@@ -21,16 +21,16 @@ _OIDC = "aws:iam/openIdConnectProvider:OpenIdConnectProvider"
 _ABSENT = ("NoSuchEntity",)
 
 
-def survey(api: AwsApi, stack: str) -> Iterator[Live]:
+def survey(api: AwsApi, ours: Callable[[Live], bool]) -> Iterator[Live]:
     """Every role, with its inline policies, and every identity provider of the stack."""
     for listed in api.list("iam", "list_roles", "Roles"):
         role = _read_role(api, listed["RoleName"])
-        if role is not None and role.stack == stack:
+        if role is not None and ours(role):
             yield role
             yield from (_read_policy(api, role, name) for name in _policies(api, role.name))
     for listed in api.call("iam", "list_open_id_connect_providers").get("OpenIDConnectProviderList", ()):
         provider = _read_oidc(api, listed["Arn"])
-        if provider is not None and provider.stack == stack:
+        if provider is not None and ours(provider):
             yield provider
 
 

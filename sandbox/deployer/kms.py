@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from ladder.errors import CheckFailed
@@ -23,12 +23,12 @@ _DEFAULT_WINDOW = 30
 _DEFAULT_ROTATION = 365
 
 
-def survey(api: AwsApi, stack: str) -> Iterator[Live]:
+def survey(api: AwsApi, ours: Callable[[Live], bool]) -> Iterator[Live]:
     """Every key of the stack, those pending deletion too, with its aliases."""
-    for key in _keys(api, stack):
+    for key in filter(ours, _keys(api)):
         yield key
         for alias in api.list("kms", "list_aliases", "Aliases", KeyId=key.id):
-            yield _alias(alias["AliasName"], key.id, stack, key.identity)
+            yield _alias(alias["AliasName"], key.id, key.stack, key.identity)
 
 
 class Keys:
@@ -58,7 +58,7 @@ class Keys:
         }
 
     def find(self, api: AwsApi, resource: Resource, stack: str) -> Live | None:
-        return next((key for key in _keys(api, stack) if key.name == self.name(resource)), None)
+        return next((key for key in _keys(api) if key.stack == stack and key.name == self.name(resource)), None)
 
     def create(self, api: AwsApi, resource: Resource, desired: Mapping[str, Any]) -> None:
         """Tagged in the same call, so that no interruption can leave a key nobody finds."""
@@ -150,12 +150,13 @@ def _alias(name: str, key: str, stack: str, holder: Identity | None) -> Live:
     )
 
 
-def _keys(api: AwsApi, stack: str) -> Iterator[Live]:
+def _keys(api: AwsApi) -> Iterator[Live]:
+    """Every key that carries any stack's tag."""
     for listed in api.list("kms", "list_keys", "Keys"):
         key: dict[str, Any] = {"KeyId": listed["KeyId"]}
         found = api.list("kms", "list_resource_tags", "Tags", **key)
         tags = from_list(found, "TagKey", "TagValue")
-        if tags.get(STACK) == stack:
+        if STACK in tags:
             yield _read_key(api, api.call("kms", "describe_key", **key)["KeyMetadata"], tags)
 
 

@@ -23,7 +23,7 @@ class Trouble(Exception):
         super().__init__(message)
 
 
-_backoff = wait_exponential_jitter(initial=0.1, max=5.0, jitter=0.1)
+_backoff = wait_exponential_jitter(multiplier=0.1, max=5.0, jitter=0.1)
 
 
 def patiently(call: Callable[[], T], *, seconds: float, what: str) -> T:

@@ -23,11 +23,11 @@ _BATCH = 1000
 _BLOCKS = ("BlockPublicAcls", "BlockPublicPolicy", "IgnorePublicAcls", "RestrictPublicBuckets")
 
 
-def survey(api: AwsApi, stack: str) -> Iterator[Live]:
+def survey(api: AwsApi, ours: Callable[[Live], bool]) -> Iterator[Live]:
     """Every bucket of the stack with its configured parts."""
     for listed in api.list("s3", "list_buckets", "Buckets"):
         bucket = _read_bucket(api, listed["Name"])
-        if bucket is None or bucket.stack != stack:
+        if bucket is None or not ours(bucket):
             continue
         yield bucket
         for part in PARTS:

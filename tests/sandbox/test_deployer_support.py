@@ -6,7 +6,7 @@ import http.client
 import json
 import ssl
 import threading
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -14,7 +14,9 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from ladder.recording import Recording, Resource
-from sandbox.deployer import Target
+from sandbox.deployer import Change, Target
+from sandbox.deployer.aws_api import AwsApi
+from sandbox.deployer.kube_api import KubeApi
 
 HOP_BY_HOP = ("connection", "keep-alive", "transfer-encoding", "content-length")
 
@@ -54,9 +56,7 @@ class Program:
         policy = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Principal": "*", "Action": "kms:*"}]}
         inputs = {"description": name, "policy": json.dumps(policy), "enableKeyRotation": True, "tags": {"env": "t"}}
         ids = {"keyId": f"key-id-of-{name}", "arn": f"arn:aws:kms:eu-west-1:111122223333:key/key-id-of-{name}"}
-        return self.add(
-            "aws:kms/key:Key", name, inputs | more, id=ids["keyId"], outputs={**inputs, **ids}, **options
-        )
+        return self.add("aws:kms/key:Key", name, inputs | more, id=ids["keyId"], outputs={**inputs, **ids}, **options)
 
     def bucket(self, name: str, **more: Any) -> Resource:
         options = {one: more.pop(one) for one in ("protect", "retain_on_delete") if one in more}
@@ -94,7 +94,11 @@ def every_type(stack: str) -> Program:
     issuer = program.add(
         "aws:iam/openIdConnectProvider:OpenIdConnectProvider",
         "issuer",
-        {"url": f"https://{stack}.example.com/id", "clientIdLists": ["sts.amazonaws.com"], "thumbprintLists": ["a" * 40]},
+        {
+            "url": f"https://{stack}.example.com/id",
+            "clientIdLists": ["sts.amazonaws.com"],
+            "thumbprintLists": ["a" * 40],
+        },
     )
     trust = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "sts:AssumeRoleWithWebIdentity"}]}
     name = f"{stack}-web"
@@ -131,9 +135,7 @@ def every_type(stack: str) -> Program:
     arns = [f"arn:aws:s3:::{stack}-data", f"arn:aws:s3:::{stack}-data/*"]
     plain = {"Bool": {"aws:SecureTransport": "false"}}
     deny_http = {"Effect": "Deny", "Principal": "*", "Action": "s3:*", "Resource": arns, "Condition": plain}
-    program.part(
-        "BucketPolicy", bucket, {"policy": json.dumps({"Version": "2012-10-17", "Statement": [deny_http]})}
-    )
+    program.part("BucketPolicy", bucket, {"policy": json.dumps({"Version": "2012-10-17", "Statement": [deny_http]})})
     evidence = program.bucket(f"{stack}-evidence", objectLockEnabled=True)
     retention = {"defaultRetention": {"mode": "GOVERNANCE", "days": 30}}
     program.part("BucketObjectLockConfiguration", evidence, {"objectLockEnabled": "Enabled", "rule": retention})
@@ -164,7 +166,7 @@ class Proxy:
     def __init__(self, target: Target) -> None:
         self.requests: list[Request] = []
         self.instead: Callable[[Request], Answer | None] = lambda request: None
-        self.afterwards: Callable[[Request], None] = lambda request: None
+        self.afterwards: Callable[[Request], Answer | None] = lambda request: None
         self.released = threading.Event()
         self._target = target
         self._servers = {"kubernetes": self._listen("kubernetes"), "aws": self._listen("aws")}
@@ -192,10 +194,16 @@ class Proxy:
 
     def _listen(self, server: str) -> ThreadingHTTPServer:
         handler = type("Handler", (_Handler,), {"proxy": self, "name": server})
-        listening = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-        listening.daemon_threads = True
+        listening = _Server(("127.0.0.1", 0), handler)
         threading.Thread(target=listening.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
         return listening
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A client that was killed is no news here."""
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -224,7 +232,10 @@ class _Handler(BaseHTTPRequestHandler):
         upstream.endheaders(body)
         response = upstream.getresponse()
         content = response.read()
-        self.proxy.afterwards(request)
+        answer = self.proxy.afterwards(request)
+        if answer is not None:
+            self._answer(answer)
+            return
         self.send_response_only(response.status)
         for name, value in response.getheaders():
             if name.lower() not in HOP_BY_HOP:
@@ -256,10 +267,54 @@ def _described(server: str, method: str, path: str, headers: Mapping[str, str], 
     query = parse_qs(urlsplit(path).query, keep_blank_values=True)
     if server == "kubernetes":
         return Request(server, method, f"{method} {urlsplit(path).path}", method != "GET" and "dryRun" not in query)
-    action = headers.get("X-Amz-Target", "").rpartition(".")[2] or parse_qs(body.decode(errors="replace")).get("Action", [""])[0]
+    action = (
+        headers.get("X-Amz-Target", "").rpartition(".")[2]
+        or parse_qs(body.decode(errors="replace")).get("Action", [""])[0]
+    )
     if action:
         return Request(server, method, action, not action.startswith(("Get", "List", "Describe")))
     return Request(server, method, f"{method} {path}", method not in ("GET", "HEAD"))
+
+
+def kube(target: Target, method: str, path: str, **options: Any) -> dict[str, Any] | None:
+    """One request to the API server as somebody else would make it."""
+    api = KubeApi(target)
+    try:
+        return api.request(method, path, missing_ok=True, **options)
+    finally:
+        api.close()
+
+
+def edit(target: Target, path: str, body: Mapping[str, Any]) -> None:
+    """An out-of-band edit, as kubectl makes them."""
+    kube(target, "PATCH", path, json=body, headers={"Content-Type": "application/merge-patch+json"})
+
+
+def aws(target: Target, service: str, operation: str, **request: Any) -> dict[str, Any]:
+    api = AwsApi(target)
+    try:
+        return api.call(service, operation, **request)
+    finally:
+        api.close()
+
+
+def keys_of(target: Target, stack: str) -> list[str]:
+    """The ids of every key tagged as the stack's, whatever its state."""
+    api = AwsApi(target)
+    try:
+        ids = [key["KeyId"] for key in api.list("kms", "list_keys", "Keys")]
+        tag = {"TagKey": "ladder:stack", "TagValue": stack}
+        return [one for one in ids if tag in api.list("kms", "list_resource_tags", "Tags", KeyId=one)]
+    finally:
+        api.close()
+
+
+def names(changes: Iterable[Change], *actions: str) -> list[str]:
+    return [change.name for change in changes if change.action in actions]
+
+
+def actions(changes: Iterable[Change]) -> set[str]:
+    return {change.action for change in changes}
 
 
 @contextmanager
