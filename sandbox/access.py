@@ -10,6 +10,7 @@ import re
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any, cast
 from urllib.parse import urlsplit
@@ -21,7 +22,7 @@ from sandbox.credentials import AwsCredentials, derive
 from sandbox.paths import StateDir, is_locked
 from sandbox.servers import HOST, Plan, get
 
-__all__ = ["NotRunning", "Sandbox", "connect", "load_identity", "load_run", "write_kubeconfig"]
+__all__ = ["NotRunningError", "Sandbox", "connect", "load_identity", "load_run", "write_kubeconfig"]
 
 CONTEXT = "ladder-sandbox"
 KEPT = frozenset(
@@ -30,7 +31,7 @@ KEPT = frozenset(
 KEPT_PREFIXES = ("LC_", "XDG_")
 
 
-class NotRunning(LadderError):
+class NotRunningError(LadderError):
     """There is no sandbox to connect to: it was never started, was stopped, or one of its servers died."""
 
 
@@ -84,8 +85,8 @@ class Sandbox:
 def connect(state: Path) -> Sandbox:
     """The running sandbox of ``state``.
 
-    Raises NotRunning, naming the command that starts it; CheckFailed when the kubeconfig leads off this machine or to a
-    cluster other than the one this state started, as a tunnel on the same port would.
+    Raises NotRunningError, naming the command that starts it; CheckFailed when the kubeconfig leads off this machine or
+    to a cluster other than the one this state started, as a tunnel on the same port would.
     """
     paths = StateDir(state.absolute())
     plan = _running_plan(paths)
@@ -178,7 +179,7 @@ class _Access:
         headers = {"Authorization": f"Bearer {self.token}"}
         path = "/api/v1/namespaces/kube-system"
         status, body = get(parts.port or 443, path, context, headers, host=parts.hostname or HOST)
-        return str(json.loads(body)["metadata"]["uid"]) if status == 200 else None  # noqa: PLR2004 -- HTTP's OK
+        return str(json.loads(body)["metadata"]["uid"]) if status == HTTPStatus.OK else None
 
 
 def _is_loopback(url: str) -> bool:
@@ -194,4 +195,4 @@ def _running_plan(paths: StateDir) -> Plan:
     if run.get("phase") == "ready" and is_locked(paths.alive):
         return Plan.of_json(paths.plan.read_text())
     text = f"the sandbox in {paths.root} is not running; start it with `ladder sandbox start`"
-    raise NotRunning(f"{text}\n{run['reason']}" if run.get("phase") == "failed" else text)
+    raise NotRunningError(f"{text}\n{run['reason']}" if run.get("phase") == "failed" else text)

@@ -1,4 +1,4 @@
-"""The servers' binaries: from ``KUBEBUILDER_ASSETS``, else built once from pinned Go modules into the per-user cache."""
+"""The servers' binaries: from ``KUBEBUILDER_ASSETS``, else built once from pinned Go modules into a cache."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ class _Counted:
     steps: int
 
     def step(self, text: str, number: int = 0, steps: int = 0) -> None:
-        self.inner.step(text, self.number, self.steps)
+        self.inner.step(text, number or self.number, steps or self.steps)
 
     def advance(self, done: int, total: int) -> None:
         self.inner.advance(done, total)
@@ -169,12 +169,11 @@ def run_go(
             text=True,
             errors="replace",
             start_new_session=True,
-            preexec_fn=die_with_parent(),  # noqa: PLW1509 -- the commands that build have one thread
+            preexec_fn=die_with_parent(),
         )
         tail: deque[str] = deque(maxlen=TAIL)
         try:
-            assert process.stderr is not None
-            for line in process.stderr:
+            for line in process.stderr or ():
                 if not on_line(line.strip()):
                     tail.append(line.rstrip())
             code = process.wait()

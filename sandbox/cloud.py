@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import base64
+import inspect
 import json
 import os
 import secrets
@@ -24,7 +25,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 from urllib.parse import parse_qs
 
-from sandbox.credentials import Denied, SignedRequest, account_of, verify
+from sandbox.credentials import DeniedError, SignedRequest, account_of, verify
 
 if TYPE_CHECKING:
     from moto.moto_server.werkzeug_app import DomainDispatcherApplication
@@ -123,7 +124,7 @@ class Cloud:
         with self._lock:
             try:
                 account = self._authenticate(environ, body)
-            except Denied as denied:
+            except DeniedError as denied:
                 return _refuse(environ, start_response, str(denied))
             entry = Entry(datetime.now(UTC).isoformat(), secrets.token_hex(16), _kept(environ, account), body)
             mutating = _is_mutating(environ, body)
@@ -134,10 +135,10 @@ class Cloud:
         return [answer]
 
     def _authenticate(self, environ: Environ, body: bytes) -> str:
-        """The account the request's credentials belong to; raises Denied."""
+        """The account the request's credentials belong to; raises DeniedError."""
         path = str(environ.get("RAW_URI") or environ["PATH_INFO"]).partition("?")[0]
         if path.startswith(PRIVATE_PATHS):
-            raise Denied(f"{path} is not part of the sandbox")
+            raise DeniedError(f"{path} is not part of the sandbox")
         headers = {name[5:].replace("_", "-").lower(): str(environ[name]) for name in environ if name[:5] == "HTTP_"}
         for original in cast("dict[str, str]", environ.get(PRESERVED_NAMES) or {}).values():
             headers[original.lower()] = headers[original.lower().replace("_", "-")]
@@ -148,9 +149,9 @@ class Cloud:
         request = SignedRequest(environ["REQUEST_METHOD"], path, environ.get("QUERY_STRING", ""), headers, body)
         access_key, service = verify(request, self._secret_key_of)
         if service not in SERVICES:
-            raise Denied(f"the sandbox has no {service}, only {', '.join(sorted(SERVICES))}")
+            raise DeniedError(f"the sandbox has no {service}, only {', '.join(sorted(SERVICES))}")
         if _asks_for_asymmetric_key(environ, body):
-            raise Denied("the sandbox keeps symmetric KMS keys only")
+            raise DeniedError("the sandbox keeps symmetric KMS keys only")
         return account_of(self._secret, access_key) or _issued(access_key)[0]
 
     def _secret_key_of(self, access_key: str) -> str | None:
@@ -209,7 +210,8 @@ def _moto(clock: Clock) -> DomainDispatcherApplication:
 
     def urandom(size: int) -> bytes:
         """Replayable for moto itself; the libraries below it keep the real source, as how often they ask varies."""
-        caller = str(sys._getframe(1).f_globals.get("__name__"))  # noqa: SLF001 -- no public way to see the caller
+        frame = inspect.currentframe()
+        caller = frame.f_back.f_globals.get("__name__", "") if frame and frame.f_back else ""
         return mock_random.randbytes(size) if caller.startswith("moto.") else real_urandom(size)
 
     os.urandom = urandom
@@ -241,12 +243,10 @@ def _issued(access_key: str) -> tuple[str, str | None]:
 
 def _kept(environ: Environ, account: str) -> dict[str, Any]:
     """What of a WSGI environment is worth keeping: texts, without what belongs to the connection."""
-    kept = {
-        name: value for name, value in environ.items() if isinstance(value, str) and name != "HTTP_TRANSFER_ENCODING"
-    }
-    kept[PRESERVED_NAMES] = environ.get(PRESERVED_NAMES) or {}
-    kept["HTTP_X_MOTO_ACCOUNT_ID"] = account
-    return kept
+    texts = {name: value for name, value in environ.items() if isinstance(value, str)}
+    texts.pop("HTTP_TRANSFER_ENCODING", None)
+    names = cast("dict[str, str]", environ.get(PRESERVED_NAMES) or {})
+    return {**texts, PRESERVED_NAMES: names, "HTTP_X_MOTO_ACCOUNT_ID": account}
 
 
 def _action(environ: Environ, body: bytes) -> str:
@@ -309,7 +309,7 @@ def main(arguments: list[str] | None = None) -> None:
     from werkzeug.serving import make_server
 
     class Handler(MotoRequestHandler):
-        def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
+        def log_request(self, code: int | str = "-", size: int | str = "-") -> None:  # noqa: ARG002 -- the base's
             self.log("info", "%s %s", f"{self.command} {self.path.partition('?')[0]}", code)
 
     make_server("127.0.0.1", options.port, cloud, threaded=True, request_handler=Handler).serve_forever()

@@ -14,6 +14,7 @@ import time
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from http import HTTPStatus
 from http.client import HTTPSConnection
 from importlib.metadata import version
 from pathlib import Path
@@ -22,12 +23,12 @@ from typing import Any
 import sandbox
 from ladder.errors import CheckFailed
 from sandbox import binaries, crds
-from sandbox.access import NotRunning, Sandbox, connect, load_identity, load_run, write_kubeconfig
+from sandbox.access import NotRunningError, Sandbox, connect, load_identity, load_run, write_kubeconfig
 from sandbox.paths import StateDir, exclusive, is_locked, write_private
 from sandbox.progress import Progress
 from sandbox.servers import HOST, Plan, choose_ports, get, is_free, server_context
 
-__all__ = ["NotRunning", "Sandbox", "ServerStatus", "Status", "connect", "start", "status", "stop"]
+__all__ = ["NotRunningError", "Sandbox", "ServerStatus", "Status", "connect", "start", "status", "stop"]
 
 SHUTDOWN_DEADLINE = 30.0
 NAMESPACE_DEADLINE = 30.0
@@ -68,7 +69,7 @@ def start(state: Path, *, progress: Progress) -> Sandbox:
     paths = StateDir(state.absolute())
     paths.create()
     with exclusive(paths.lock, lambda: progress.step("waiting for another start or stop to finish")):
-        with contextlib.suppress(NotRunning):
+        with contextlib.suppress(NotRunningError):
             return connect(paths.root)
         _end_leftovers(paths)
         built = {name: str(path) for name, path in binaries.ensure(progress).items()}
@@ -233,7 +234,7 @@ def _check_identity(paths: StateDir, plan: Plan) -> None:
     deadline = time.monotonic() + NAMESPACE_DEADLINE
     while True:
         code, body = get(plan.ports["kube-apiserver"], "/api/v1/namespaces/kube-system", context, headers)
-        if code == 200:  # noqa: PLR2004 -- HTTP's OK
+        if code == HTTPStatus.OK:
             break
         if time.monotonic() > deadline:
             raise CheckFailed("the sandbox did not start: its API server made no kube-system namespace")

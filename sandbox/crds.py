@@ -1,4 +1,4 @@
-"""The custom resource definitions of Argo CD, Argo Rollouts and External Secrets: fetched once, installed in the sandbox.
+"""The custom resource definitions of Argo CD, Argo Rollouts and External Secrets, for the sandbox.
 
 They are taken out of the projects' Go modules, whose checksums ``servers/crds/go.sum`` pins.
 """

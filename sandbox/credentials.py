@@ -1,4 +1,4 @@
-"""The sandbox's own AWS credentials: one pair for each account, derived from one random secret, and their signatures."""
+"""The sandbox's own AWS credentials: one pair for each account, all derived from one secret, and their signatures."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from urllib.parse import parse_qsl, quote
 
-__all__ = ["AwsCredentials", "Denied", "SignedRequest", "account_of", "derive", "verify"]
+__all__ = ["AwsCredentials", "DeniedError", "SignedRequest", "account_of", "derive", "verify"]
 
 _ACCESS_KEY = re.compile(r"AKIA(?P<account>\d{12})[A-Z2-7]{4}")
 _ALGORITHM = "AWS4-HMAC-SHA256"
@@ -28,7 +28,7 @@ class AwsCredentials:
     secret_access_key: str = field(repr=False)
 
 
-class Denied(Exception):
+class DeniedError(Exception):
     """The request is not signed by credentials of this sandbox."""
 
 
@@ -62,15 +62,15 @@ def account_of(secret: str, access_key_id: str) -> str | None:
 def verify(request: SignedRequest, secret_key_of: Callable[[str], str | None]) -> tuple[str, str]:
     """Check a Signature Version 4 header; returns the access key id and the service it was signed for.
 
-    ``secret_key_of`` answers None for a key this sandbox never issued. Raises Denied.
+    ``secret_key_of`` answers None for a key this sandbox never issued. Raises DeniedError.
     https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html
     """
     match = _AUTHORIZATION.fullmatch(request.headers.get("authorization", "").strip())
     if match is None:
-        raise Denied("the request is not signed with Signature Version 4")
+        raise DeniedError("the request is not signed with Signature Version 4")
     secret_key = secret_key_of(match["key"])
     if secret_key is None:
-        raise Denied(f"the access key {match['key']} was not issued by this sandbox")
+        raise DeniedError(f"the access key {match['key']} was not issued by this sandbox")
     scope = f"{match['date']}/{match['region']}/{match['service']}/aws4_request"
     digest = hashlib.sha256(_canonical(request, match["headers"]).encode()).hexdigest()
     text = "\n".join((_ALGORITHM, _signing_time(request), scope, digest))
@@ -78,7 +78,7 @@ def verify(request: SignedRequest, secret_key_of: Callable[[str], str | None]) -
     for part in scope.split("/"):
         key = _hmac(key, part)
     if not hmac.compare_digest(_hmac(key, text).hex(), match["signature"]):
-        raise Denied(f"the signature does not match the access key {match['key']}")
+        raise DeniedError(f"the signature does not match the access key {match['key']}")
     return match["key"], match["service"]
 
 

@@ -21,18 +21,15 @@ HOST = "127.0.0.1"
 PORTS = ("etcd", "etcd-peer", "kube-apiserver", "kube-controller-manager", "moto")
 PROBE_TIMEOUT = 2.0
 # Controllers of nodes, routes and volumes have nothing to control here.
-CONTROLLERS = ",".join(
-    (
-        "*",
-        "-node-ipam-controller",
-        "-node-lifecycle-controller",
-        "-node-route-controller",
-        "-persistentvolume-attach-detach-controller",
-        "-persistentvolume-binder-controller",
-        "-persistentvolume-expander-controller",
-        "-cloud-node-lifecycle-controller",
-        "-service-lb-controller",
-    )
+IDLE_CONTROLLERS = (
+    "cloud-node-lifecycle-controller",
+    "node-ipam-controller",
+    "node-lifecycle-controller",
+    "node-route-controller",
+    "persistentvolume-attach-detach-controller",
+    "persistentvolume-binder-controller",
+    "persistentvolume-expander-controller",
+    "service-lb-controller",
 )
 
 
@@ -180,7 +177,7 @@ def _controller_manager(state: StateDir, plan: Plan) -> Server:
         f"--tls-private-key-file={pki / 'server.key'}",
         f"--service-account-private-key-file={pki / 'service-account.key'}",
         f"--root-ca-file={pki / 'ca.crt'}",
-        f"--controllers={CONTROLLERS}",
+        f"--controllers={','.join(('*', *(f'-{name}' for name in IDLE_CONTROLLERS)))}",
         "--leader-elect=false",
         "--profiling=false",
         "--v=0",

@@ -26,7 +26,7 @@ from types import FrameType
 from sandbox.paths import StateDir, write_private
 from sandbox.servers import Plan, Server, servers
 
-__all__ = ["Ended", "Supervisor", "die_with_parent", "main"]
+__all__ = ["EndedError", "Supervisor", "die_with_parent", "main"]
 
 READY_DEADLINE = 90.0
 PROBE_INTERVAL = 0.05
@@ -34,7 +34,7 @@ PR_SET_PDEATHSIG = 1
 LOG_TAIL = 12
 
 
-class Ended(Exception):
+class EndedError(Exception):
     """Why the servers are to be shut down."""
 
     def __init__(self, reason: str, *, failed: bool) -> None:
@@ -86,7 +86,7 @@ class Supervisor:
         self._tell({"error": ended.reason})
         return 1 if ended.failed else 0
 
-    def _serve(self) -> Ended:
+    def _serve(self) -> EndedError:
         try:
             plan = Plan.of_json(self._state.plan.read_text())
             self._start(servers(self._state, plan))
@@ -94,10 +94,10 @@ class Supervisor:
             self._tell({"ready": True})
             while True:
                 self._wait(None)
-        except Ended as ended:
+        except EndedError as ended:
             return ended
         except OSError as error:
-            return Ended(f"{error.filename or 'the supervisor'}: {error.strerror}", failed=True)
+            return EndedError(f"{error.filename or 'the supervisor'}: {error.strerror}", failed=True)
 
     def _start(self, wanted: tuple[Server, ...]) -> None:
         deadline = time.monotonic() + READY_DEADLINE
@@ -111,7 +111,7 @@ class Supervisor:
             ready |= {server.name for server in pending if server.is_ready()}
             if time.monotonic() > deadline:
                 names = " and ".join(server.name for server in pending)
-                raise Ended(
+                raise EndedError(
                     f"{names}: not ready after {READY_DEADLINE:.0f} s; logs are in {self._state.logs}", failed=True
                 )
             self._wait(0 if len(ready) == len(wanted) else PROBE_INTERVAL)
@@ -126,25 +126,25 @@ class Supervisor:
                 cwd=self._state.root,
                 env=dict(server.environment),
                 pass_fds=(self._lock,),
-                preexec_fn=die_with_parent(),  # noqa: PLW1509 -- this process has one thread
+                preexec_fn=die_with_parent(),
             )
         self._grace[server.name] = server.grace
         self._record("starting")
 
     def _wait(self, timeout: float | None) -> None:
-        """Wait for a signal, a death, the lifeline's end or the timeout in seconds; raises Ended for a reason to end."""
+        """Wait for whatever happens, or the timeout in seconds; raises EndedError when it is a reason to end."""
         watched = [self._wake] if self._lifeline is None else [self._wake, self._lifeline]
         readable = select.select(watched, [], [], timeout)[0]
         if self._wake in readable:
             os.read(self._wake, 4096)
         if self._asked_to_stop:
-            raise Ended("stopped", failed=False)
+            raise EndedError("stopped", failed=False)
         for name, process in self._processes.items():
             if process.poll() is not None:
-                raise Ended(self._obituary(name, process.returncode), failed=True)
+                raise EndedError(self._obituary(name, process.returncode), failed=True)
         if self._lifeline is not None and self._lifeline in readable:
             if not os.read(self._lifeline, 1):
-                raise Ended("the command that was starting it ended", failed=True)
+                raise EndedError("the command that was starting it ended", failed=True)
             os.close(self._lifeline)
             self._lifeline = None
 

@@ -11,10 +11,11 @@ import botocore.session  # pyright: ignore[reportMissingTypeStubs]
 from botocore.config import Config  # pyright: ignore[reportMissingTypeStubs]
 from botocore.exceptions import (  # pyright: ignore[reportMissingTypeStubs]
     ClientError,
-    ConnectionError,
     HTTPClientError,
     ParamValidationError,
 )
+from botocore.exceptions import ConnectionError as AwsConnectionError  # pyright: ignore[reportMissingTypeStubs]
+from botocore.loaders import create_loader  # pyright: ignore[reportMissingTypeStubs]
 
 from .model import Rejected, Target
 from .retry import Trouble, patiently
@@ -23,11 +24,13 @@ __all__ = ["AwsApi"]
 
 T = TypeVar("T")
 
+# Service models take longer to read than most calls take: once a process.
+_LOADER: Any = create_loader()
 _THROTTLED = ("Throttling", "ThrottlingException", "RequestLimitExceeded", "SlowDown", "TooManyRequestsException")
 
 
 class AwsApi:
-    """The clients of one account and region, safe to use from several threads; the environment and files are not read."""
+    """The clients of one account and region, safe to use from several threads; no environment or file is read."""
 
     def __init__(self, target: Target) -> None:
         self.account = target.account
@@ -41,6 +44,7 @@ class AwsApi:
             "credentials_file": (None, None, os.devnull, None),
         }
         self._session: Any = botocore.session.Session(session_vars=sealed)
+        self._session.register_component("data_loader", _LOADER)
 
     def client(self, service: str) -> Any:
         with self._lock:
@@ -103,7 +107,7 @@ class AwsApi:
 def _translated(call: Callable[[], T]) -> T:
     try:
         return call()
-    except (ConnectionError, HTTPClientError) as error:
+    except (AwsConnectionError, HTTPClientError) as error:
         raise Trouble(f"{type(error).__name__}: {error}") from error
     except ParamValidationError as error:
         raise Rejected(str(error), code="ParamValidation") from error
