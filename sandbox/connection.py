@@ -116,8 +116,14 @@ def status(state: Path) -> Status:
         began=str(run.get("began", "")),
         supervisor=int(run.get("pid", 0)) if alive else 0,
         servers=tuple(_server_statuses(paths, run)) if running else (),
-        reason="its supervisor was killed" if phase == "killed" else str(run.get("reason", "")),
+        reason=_reason(phase, run),
     )
+
+
+def _reason(phase: str, run: Mapping[str, Any]) -> str:
+    if phase == "killed":
+        return "its supervisor was killed"
+    return str(run.get("reason", "")) if phase == "failed" else ""
 
 
 def _prepare(paths: StateDir, built: Mapping[str, str]) -> Plan:

@@ -19,7 +19,7 @@ from sandbox.deployer.kubernetes import NAMESPACE
 from sandbox.deployer.lock import locked
 from sandbox.deployer.model import Identity, Live
 from sandbox.deployer.plan import Removals, check, deployable, guards_of, placeholders
-from sandbox.deployer.retry import Trouble, patiently, wait_until
+from sandbox.deployer.retry import TransientError, patiently, wait_until
 from sandbox.deployer.s3 import PARTS
 from sandbox.deployer.values import differences, find_secrets, pascal, substitute, without_empty
 
@@ -211,11 +211,11 @@ def test_what_a_protected_resource_depends_on_outlives_a_destroy() -> None:
 
 
 def test_trouble_is_retried_until_it_passes() -> None:
-    outcomes = iter([Trouble("first"), Trouble("second", retry_after=0.01), "done"])
+    outcomes = iter([TransientError("first"), TransientError("second", retry_after=0.01), "done"])
 
     def call() -> object:
         outcome = next(outcomes)
-        if isinstance(outcome, Trouble):
+        if isinstance(outcome, TransientError):
             raise outcome
         return outcome
 
@@ -224,7 +224,7 @@ def test_trouble_is_retried_until_it_passes() -> None:
 
 def test_lasting_trouble_ends_in_a_clear_error() -> None:
     def call() -> None:
-        raise Trouble("503: overloaded")
+        raise TransientError("503: overloaded")
 
     with pytest.raises(CheckFailed, match=r"GET /x: 503: overloaded \(tried \d+ times in 0.3 s\)"):
         patiently(call, seconds=0.3, what="GET /x")
@@ -252,9 +252,12 @@ def test_the_target_is_on_loopback_or_nothing() -> None:
 
 def test_the_second_of_two_changes_is_refused_naming_the_holder(tmp_path: Path) -> None:
     with locked(tmp_path, "dev", "up"):
-        with pytest.raises(
-            CheckFailed, match=rf"^destroy of dev is refused: up by \S+@\S+, pid {os.getpid()}, has run since"
-        ), locked(tmp_path, "dev", "destroy"):
+        with (
+            pytest.raises(
+                CheckFailed, match=rf"^destroy of dev is refused: up by \S+@\S+, pid {os.getpid()}, has run since"
+            ),
+            locked(tmp_path, "dev", "destroy"),
+        ):
             pass
         with locked(tmp_path, "staging", "up"):
             pass

@@ -25,7 +25,7 @@ class AwsKind(Protocol):
     """
 
     @property
-    def token(self) -> str: ...
+    def type(self) -> str: ...
     @property
     def known(self) -> frozenset[str]: ...
     @property
@@ -51,7 +51,7 @@ _ALL: tuple[AwsKind, ...] = (
     s3.Buckets(),
     *s3.PARTS,
 )
-KINDS: dict[str, AwsKind] = {kind.token: kind for kind in _ALL}
+KINDS: dict[str, AwsKind] = {kind.type: kind for kind in _ALL}
 
 Survey = Callable[[AwsApi, Callable[[Live], bool]], Iterator[Live]]
 _SURVEYS: tuple[Survey, ...] = (iam.survey, kms.survey, s3.survey)

@@ -18,7 +18,7 @@ from botocore.exceptions import ConnectionError as AwsConnectionError  # pyright
 from botocore.loaders import create_loader  # pyright: ignore[reportMissingTypeStubs]
 
 from .model import Rejected, Target
-from .retry import Trouble, patiently
+from .retry import TransientError, patiently
 
 __all__ = ["AwsApi"]
 
@@ -75,7 +75,7 @@ class AwsApi:
         return self.patiently(lambda: _translated(pages), f"{service} {operation}")
 
     def once(self, service: str, operation: str, *, missing: tuple[str, ...] = (), **request: Any) -> dict[str, Any]:
-        """One call without retries, for what must not be repeated blindly. Raises Trouble or Rejected."""
+        """One call without retries, for what must not be repeated blindly. Raises TransientError or Rejected."""
         try:
             return _translated(lambda: getattr(self.client(service), operation)(**request))
         except Rejected as error:
@@ -108,7 +108,7 @@ def _translated(call: Callable[[], T]) -> T:
     try:
         return call()
     except (AwsConnectionError, HTTPClientError) as error:
-        raise Trouble(f"{type(error).__name__}: {error}") from error
+        raise TransientError(f"{type(error).__name__}: {error}") from error
     except ParamValidationError as error:
         raise Rejected(str(error), code="ParamValidation") from error
     except ClientError as error:
@@ -116,5 +116,5 @@ def _translated(call: Callable[[], T]) -> T:
         code = str(answer.get("Error", {}).get("Code", ""))
         status = answer.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
         if code in _THROTTLED or status == 429 or status >= 500:
-            raise Trouble(str(error)) from error
+            raise TransientError(str(error)) from error
         raise Rejected(str(error), code=code) from error

@@ -157,8 +157,8 @@ class _Pass:
                 steps.append(outcome)
         removals = Removals(self._stack, self._lives, wanted=frozenset(identities))
         refusals += [
-            f"{live.type} {live.name} is protected and no longer recorded: put it back, or record it without protection "
-            "and run up before removing it"
+            f"{live.type} {live.name} is protected and no longer recorded: put it back, or record it without "
+            "protection and run up before removing it"
             for live in removals.protected
         ]
         if refusals:
@@ -167,7 +167,7 @@ class _Pass:
 
     def everything(self) -> Removals:
         """All that the stack owns, but for what the recording protects or retains."""
-        resources = {self._side(one).identity(one): one for one in self._resources if self._side_or_none(one)}
+        resources = check(self._resources, self._sides)
         self._survey()
         guards = guards_of(self._recording, resources) if self._recording else {}
         return Removals(self._stack, self._lives, guards=guards, recorded=resources)
@@ -267,12 +267,7 @@ class _Pass:
             self._on_change(change)
 
     def _side(self, resource: Resource) -> Side:
-        side = self._side_or_none(resource)
-        assert side is not None
-        return side
-
-    def _side_or_none(self, resource: Resource) -> Side | None:
-        return next((side for side in self._sides if side.handles(resource)), None)
+        return next(side for side in self._sides if side.handles(resource))
 
     def _owner(self, live: Live) -> Side:
         kubernetes, aws = self._sides

@@ -1,4 +1,5 @@
 """Roles, their inline policies, and OpenID Connect providers."""
+# ruff: noqa: ARG002 -- every kind has the same methods, whether or not it needs each argument
 
 from __future__ import annotations
 
@@ -35,7 +36,7 @@ def survey(api: AwsApi, ours: Callable[[Live], bool]) -> Iterator[Live]:
 
 
 class Roles:
-    token = _ROLE
+    type = _ROLE
     known = frozenset(
         {"name", "assumeRolePolicy", "description", "path", "maxSessionDuration", "permissionsBoundary", "tags"}
         | {"forceDetachPolicies"}
@@ -104,7 +105,7 @@ class Roles:
 
 
 class RolePolicies:
-    token = _POLICY
+    type = _POLICY
     known = frozenset({"name", "role", "policy"})
     needed = ("name", "role", "policy")
     fixed = ()
@@ -137,7 +138,7 @@ class RolePolicies:
 
 
 class OidcProviders:
-    token = _OIDC
+    type = _OIDC
     known = frozenset({"url", "clientIdLists", "thumbprintLists", "tags"})
     needed = ("url", "clientIdLists")
     fixed = ("url",)

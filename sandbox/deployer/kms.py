@@ -1,4 +1,5 @@
 """Keys, found again by their tags since their ids cannot be foretold, and their aliases."""
+# ruff: noqa: ARG002 -- every kind has the same methods, whether or not it needs each argument
 
 from __future__ import annotations
 
@@ -34,7 +35,7 @@ def survey(api: AwsApi, ours: Callable[[Live], bool]) -> Iterator[Live]:
 class Keys:
     """A key has no name of its own: two tags, the stack and the logical name, say which it is."""
 
-    token = _KEY
+    type = _KEY
     known = frozenset(
         {"description", "policy", "enableKeyRotation", "rotationPeriodInDays", "deletionWindowInDays", "tags"}
         | {"multiRegion", "isEnabled", "bypassPolicyLockoutSafetyCheck"}
@@ -103,7 +104,7 @@ class Keys:
 
 
 class Aliases:
-    token = _ALIAS
+    type = _ALIAS
     known = frozenset({"name", "targetKeyId"})
     needed = ("name", "targetKeyId")
     fixed = ()

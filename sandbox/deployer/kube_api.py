@@ -12,7 +12,7 @@ from typing import Any, cast
 import httpx
 
 from .model import Rejected, Target
-from .retry import Trouble, patiently
+from .retry import TransientError, patiently
 
 __all__ = ["MANAGER", "KubeApi", "ResourceType"]
 
@@ -65,7 +65,7 @@ class KubeApi:
         """Every served type by (apiVersion, kind), a group's preferred version first."""
         served: dict[tuple[str, str], ResourceType] = {}
         for root in ("/api", "/apis"):
-            found = self.request("GET", root, headers={"Accept": _DISCOVERY}) or {}
+            found = self.request("GET", root, headers={"Accept": _DISCOVERY})
             for item in found["items"]:
                 for version in item["versions"]:
                     for one in _types(item["metadata"].get("name", ""), version):
@@ -73,22 +73,20 @@ class KubeApi:
         return served
 
     def get(self, type_: ResourceType, namespace: str, name: str) -> dict[str, Any] | None:
-        return self.request("GET", type_.path(namespace, name), missing_ok=True)
+        return self.request("GET", type_.path(namespace, name), missing_ok=True) or None
 
     def apply(
         self, type_: ResourceType, namespace: str, name: str, body: Mapping[str, Any], *, dry: bool
     ) -> dict[str, Any]:
-        """The object as it is (``dry``: as it would be) after a server-side apply that takes over conflicting fields."""
+        """The object after a server-side apply that takes over conflicting fields (``dry``: as it would be)."""
         query = {"fieldManager": MANAGER, "force": "true"} | ({"dryRun": "All"} if dry else {})
-        applied = self.request(
+        return self.request(
             "PATCH",
             type_.path(namespace, name),
             params=query,
             json=body,
             headers={"Content-Type": "application/apply-patch+yaml"},
         )
-        assert applied is not None
-        return applied
 
     def delete(self, type_: ResourceType, namespace: str, name: str, uid: str) -> None:
         """Begin the deletion of exactly this object; what is gone or was made anew meanwhile is left alone."""
@@ -112,15 +110,15 @@ class KubeApi:
         query: dict[str, str | int] = {"labelSelector": selector, "limit": _PAGE}
         items: list[dict[str, Any]] = []
         while True:
-            page = self.request("GET", type_.path(), params=query, missing_ok=True) or {}
+            page = self.request("GET", type_.path(), params=query, missing_ok=True)
             items += page.get("items") or []
             more = page.get("metadata", {}).get("continue")
             if not more:
                 return items
             query["continue"] = more
 
-    def request(self, method: str, path: str, *, missing_ok: bool = False, **options: Any) -> dict[str, Any] | None:
-        """The answer's JSON; None for a 404 that is ``missing_ok``.
+    def request(self, method: str, path: str, *, missing_ok: bool = False, **options: Any) -> dict[str, Any]:
+        """The answer's JSON; empty for a 404 that is ``missing_ok``.
 
         Raises Rejected for a definite refusal, CheckFailed when the server stays in trouble until the deadline. Every
         request made here may safely be repeated.
@@ -130,15 +128,15 @@ class KubeApi:
             lambda: self._once(method, path, missing_ok, options), seconds=self._patience.trouble, what=what
         )
 
-    def _once(self, method: str, path: str, missing_ok: bool, options: dict[str, Any]) -> dict[str, Any] | None:
+    def _once(self, method: str, path: str, missing_ok: bool, options: dict[str, Any]) -> dict[str, Any]:
         try:
             response = self.client.request(method, path, **options)
         except httpx.TransportError as error:
-            raise Trouble(f"{type(error).__name__}: {error}") from error
+            raise TransientError(f"{type(error).__name__}: {error}") from error
         if response.status_code == 429 or response.status_code >= 500:
-            raise Trouble(_message(response), retry_after=_seconds(response.headers.get("Retry-After")))
+            raise TransientError(_message(response), retry_after=_seconds(response.headers.get("Retry-After")))
         if response.status_code == 404 and missing_ok:
-            return None
+            return {}
         if response.status_code >= 400:
             raise Rejected(_message(response), code=str(response.status_code))
         return cast("dict[str, Any]", response.json())

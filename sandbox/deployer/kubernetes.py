@@ -1,4 +1,5 @@
 """Kubernetes objects: owned by a label, compared by a dry run, changed by server-side apply."""
+# ruff: noqa: ARG002 -- every kind has the same methods, whether or not it needs each argument
 
 from __future__ import annotations
 

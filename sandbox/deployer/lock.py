@@ -58,6 +58,7 @@ def _holder(file: IO[str]) -> str:
     file.seek(0)
     try:
         holder: dict[str, Any] = json.loads(file.read())
-        return f"{holder['verb']} by {holder['user']}@{holder['host']}, pid {holder['pid']}, has run since {holder['since']}"
+        who = f"{holder['user']}@{holder['host']}, pid {holder['pid']},"
+        return f"{holder['verb']} by {who} has run since {holder['since']}"
     except (ValueError, KeyError, TypeError):
         return "another change has just begun"

@@ -59,9 +59,9 @@ class Live:
     """A resource as found on a server.
 
     ``properties`` has the shape that its kind compares; ``outputs`` what only the provider knows (ids, ARNs), under
-    Pulumi's output names; ``status`` what a controller reports. ``stack`` is the owner found on it, empty if none. A part (a bucket's policy, a key's alias)
-    names its ``holder`` and lives and dies with it. ``deleting`` is set on what is already on its way out, ``inert`` on
-    a part that has nothing to take away.
+    Pulumi's output names; ``status`` what a controller reports. ``stack`` is the owner found on it, empty if none. A
+    part (a bucket's policy, a key's alias) names its ``holder`` and lives and dies with it. ``deleting`` is set on what
+    is already on its way out, ``inert`` on a part that has nothing to take away.
     """
 
     type: str

@@ -1,4 +1,4 @@
-"""Trouble that may pass: retried with exponential backoff and jitter until a deadline, then told as it is."""
+"""TransientError that may pass: retried with exponential backoff and jitter until a deadline, then told as it is."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_aft
 
 from ladder.errors import CheckFailed
 
-__all__ = ["Trouble", "patiently", "wait_until"]
+__all__ = ["TransientError", "patiently", "wait_until"]
 
 T = TypeVar("T")
 
 
-class Trouble(Exception):
+class TransientError(Exception):
     """A failure worth another try. ``retry_after`` is the server's own wish, in seconds."""
 
     def __init__(self, message: str, *, retry_after: float = 0.0) -> None:
@@ -27,11 +27,14 @@ _backoff = wait_exponential_jitter(multiplier=0.1, max=5.0, jitter=0.1)
 
 
 def patiently(call: Callable[[], T], *, seconds: float, what: str) -> T:
-    """The result of ``call``, tried again after Trouble for that many seconds. Raises CheckFailed when they are over."""
+    """The result of ``call``, tried again after a TransientError for that many seconds.
+
+    Raises CheckFailed when they are over.
+    """
 
     def pause(state: RetryCallState) -> float:
         error = state.outcome.exception() if state.outcome else None
-        wished = error.retry_after if isinstance(error, Trouble) else 0.0
+        wished = error.retry_after if isinstance(error, TransientError) else 0.0
         return min(max(wished, _backoff(state)), max(0.0, seconds - (state.seconds_since_start or 0.0)))
 
     tries = 0
@@ -43,10 +46,10 @@ def patiently(call: Callable[[], T], *, seconds: float, what: str) -> T:
 
     try:
         retrying = Retrying(
-            retry=retry_if_exception_type(Trouble), wait=pause, stop=stop_after_delay(seconds), reraise=True
+            retry=retry_if_exception_type(TransientError), wait=pause, stop=stop_after_delay(seconds), reraise=True
         )
         return retrying(counted)
-    except Trouble as error:
+    except TransientError as error:
         raise CheckFailed(f"{what}: {error} (tried {tries} times in {seconds:g} s)") from error
 
 

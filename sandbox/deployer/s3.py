@@ -1,4 +1,5 @@
 """Buckets and what is configured on them."""
+# ruff: noqa: ARG002 -- every kind has the same methods, whether or not it needs each argument
 
 from __future__ import annotations
 
@@ -37,7 +38,7 @@ def survey(api: AwsApi, ours: Callable[[Live], bool]) -> Iterator[Live]:
 
 
 class Buckets:
-    token = _BUCKET
+    type = _BUCKET
     known = frozenset({"bucket", "objectLockEnabled", "forceDestroy", "tags"})
     needed = ("bucket",)
     fixed = ("objectLockEnabled",)
@@ -87,7 +88,7 @@ class Part:
     to that. Values under ``untold`` keys are set but not compared, since they are not told again.
     """
 
-    token: str
+    type: str
     operation: str
     wrapper: str
     shape: Callable[[Mapping[str, Any]], Any]
@@ -132,8 +133,8 @@ class Part:
         if not body:
             return None
         return Live(
-            type=self.token,
-            identity=(self.token, bucket.name),
+            type=self.type,
+            identity=(self.type, bucket.name),
             id=bucket.name,
             properties=body,
             stack=bucket.stack,
@@ -162,7 +163,7 @@ def _lifecycle(inputs: Mapping[str, Any]) -> dict[str, Any]:
 
 PARTS = (
     Part(
-        token="aws:s3/bucketVersioning:BucketVersioning",
+        type="aws:s3/bucketVersioning:BucketVersioning",
         operation="bucket_versioning",
         wrapper="VersioningConfiguration",
         shape=lambda inputs: pascal(inputs["versioningConfiguration"]),
@@ -173,7 +174,7 @@ PARTS = (
         untold=frozenset({"MFADelete"}),
     ),
     Part(
-        token="aws:s3/bucketServerSideEncryptionConfiguration:BucketServerSideEncryptionConfiguration",
+        type="aws:s3/bucketServerSideEncryptionConfiguration:BucketServerSideEncryptionConfiguration",
         operation="bucket_encryption",
         wrapper="ServerSideEncryptionConfiguration",
         shape=lambda inputs: {"Rules": pascal(inputs["rules"])},
@@ -182,7 +183,7 @@ PARTS = (
         absent="ServerSideEncryptionConfigurationNotFoundError",
     ),
     Part(
-        token="aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock",
+        type="aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock",
         operation="public_access_block",
         wrapper="PublicAccessBlockConfiguration",
         shape=lambda inputs: {key: inputs.get(key[0].lower() + key[1:]) or False for key in _BLOCKS},
@@ -190,7 +191,7 @@ PARTS = (
         absent="NoSuchPublicAccessBlockConfiguration",
     ),
     Part(
-        token="aws:s3/bucketOwnershipControls:BucketOwnershipControls",
+        type="aws:s3/bucketOwnershipControls:BucketOwnershipControls",
         operation="bucket_ownership_controls",
         wrapper="OwnershipControls",
         shape=lambda inputs: {"Rules": [pascal(inputs["rule"])]},
@@ -199,7 +200,7 @@ PARTS = (
         absent="OwnershipControlsNotFoundError",
     ),
     Part(
-        token="aws:s3/bucketLifecycleConfiguration:BucketLifecycleConfiguration",
+        type="aws:s3/bucketLifecycleConfiguration:BucketLifecycleConfiguration",
         operation="bucket_lifecycle_configuration",
         wrapper="LifecycleConfiguration",
         shape=_lifecycle,
@@ -210,7 +211,7 @@ PARTS = (
         untold=frozenset({"TransitionDefaultMinimumObjectSize", "NewerNoncurrentVersions"}),  # the latter not by moto
     ),
     Part(
-        token="aws:s3/bucketObjectLockConfiguration:BucketObjectLockConfiguration",
+        type="aws:s3/bucketObjectLockConfiguration:BucketObjectLockConfiguration",
         operation="object_lock_configuration",
         wrapper="ObjectLockConfiguration",
         shape=lambda inputs: {"ObjectLockEnabled": "Enabled", "Rule": pascal(inputs["rule"])},
@@ -221,7 +222,7 @@ PARTS = (
     ),
     # Last, since it may deny what the others need.
     Part(
-        token="aws:s3/bucketPolicy:BucketPolicy",
+        type="aws:s3/bucketPolicy:BucketPolicy",
         operation="bucket_policy",
         wrapper="Policy",
         shape=lambda inputs: document(inputs["policy"]),

@@ -8,9 +8,9 @@ from typing import Any, cast
 
 from .model import Difference
 
-__all__ = ["SECRET", "differences", "document", "find_secrets", "pascal", "substitute", "without_empty"]
+__all__ = ["REDACTED", "differences", "document", "find_secrets", "pascal", "substitute", "without_empty"]
 
-SECRET = "[secret]"
+REDACTED = "[secret]"
 
 # Words whose AWS spelling is not the capitalized Pulumi one.
 SPELLINGS = {"id": "ID", "kmsMasterKeyId": "KMSMasterKeyID", "sseAlgorithm": "SSEAlgorithm", "mfaDelete": "MFADelete"}
@@ -77,7 +77,10 @@ def pascal(value: Any) -> Any:
 
 
 def without_empty(value: Any, ignored: frozenset[str] = frozenset()) -> Any:
-    """The value without ignored keys and without what means nothing in an AWS body: ``None``, ``""``, ``[]``, ``{}``, ``0``, ``False``."""
+    """The value without ignored keys, and without those that say no more in an AWS body than their absence.
+
+    These are ``None``, ``False``, ``0`` and what is empty.
+    """
     match value:
         case Mapping():
             items = cast("Mapping[str, Any]", value).items()
@@ -92,7 +95,7 @@ def without_empty(value: Any, ignored: frozenset[str] = frozenset()) -> Any:
 def find_secrets(value: Any, path: str = "") -> Iterator[str]:
     """The paths of redacted values, which cannot be deployed."""
     match value:
-        case str() if SECRET in value:
+        case str() if REDACTED in value:
             yield path
         case Mapping():
             for key, item in cast("Mapping[str, Any]", value).items():

@@ -244,7 +244,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(content if self.command != "HEAD" else b"")
 
-    do_GET = do_PUT = do_POST = do_PATCH = do_DELETE = do_HEAD = handle_any
+    do_GET = do_PUT = do_POST = do_PATCH = do_DELETE = do_HEAD = handle_any  # noqa: N815 -- http.server's names
 
     def _answer(self, answer: Answer) -> None:
         if answer.hang:
@@ -259,7 +259,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(answer.body.encode())
 
-    def log_message(self, format: str, *args: Any) -> None:
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 -- http.server's name
         pass
 
 
@@ -276,7 +276,7 @@ def _described(server: str, method: str, path: str, headers: Mapping[str, str], 
     return Request(server, method, f"{method} {path}", method not in ("GET", "HEAD"))
 
 
-def kube(target: Target, method: str, path: str, **options: Any) -> dict[str, Any] | None:
+def kube(target: Target, method: str, path: str, **options: Any) -> dict[str, Any]:
     """One request to the API server as somebody else would make it."""
     api = KubeApi(target)
     try:

@@ -59,7 +59,7 @@ def test_preview_of_a_new_stack_creates_everything_and_changes_nothing(target: T
         assert proxy.writes == []
     assert actions(changes) == {"create"}
     assert len(changes) == len(program.resources)
-    assert kube(target, "GET", "/api/v1/namespaces/fresh-services") is None
+    assert kube(target, "GET", "/api/v1/namespaces/fresh-services") == {}
 
 
 def test_up_creates_and_says_each_as_it_is_done(small: Program, target: Target) -> None:
@@ -71,7 +71,7 @@ def test_up_creates_and_says_each_as_it_is_done(small: Program, target: Target) 
     assert names(changes, "create") == [small.stack, f"{small.stack}/one"]
     assert {change.urn for change in changes} == {one.urn for one in small.resources.values()}
     found = kube(target, "GET", f"/api/v1/namespaces/{small.stack}/configmaps/one")
-    assert found and found["data"] == {"a": "1"}
+    assert found["data"] == {"a": "1"}
 
 
 def test_second_up_changes_nothing(everything: Program, target: Target) -> None:
@@ -94,7 +94,7 @@ def test_live_ids_replace_placeholders_everywhere(everything: Program, target: T
 
 def test_a_quota_is_counted_once_up_returns(everything: Program, target: Target) -> None:
     quota = kube(target, "GET", "/api/v1/namespaces/every-services/resourcequotas/quota")
-    assert quota and quota["status"]["hard"] == {"pods": "5", "limits.cpu": "4"}
+    assert quota["status"]["hard"] == {"pods": "5", "limits.cpu": "4"}
 
 
 def test_an_edit_changes_only_that_object(small: Program, target: Target) -> None:
@@ -118,7 +118,7 @@ def test_a_field_that_leaves_the_recording_leaves_the_object(small: Program, tar
     small.change("one", data={"a": "1"})
     up(small.recording(), target)
     found = kube(target, "GET", f"/api/v1/namespaces/{small.stack}/configmaps/one")
-    assert found and found["data"] == {"a": "1"}
+    assert found["data"] == {"a": "1"}
 
 
 def test_a_removed_resource_is_pruned(small: Program, target: Target) -> None:
@@ -131,7 +131,7 @@ def test_a_removed_resource_is_pruned(small: Program, target: Target) -> None:
         del small.resources[name]
     changes = up(small.recording(), target)
     assert sorted(names(changes, "delete")) == sorted([f"{small.stack}/one", f"{small.stack}-b", "key"])
-    assert kube(target, "GET", f"/api/v1/namespaces/{small.stack}/configmaps/one") is None
+    assert kube(target, "GET", f"/api/v1/namespaces/{small.stack}/configmaps/one") == {}
     (key,) = keys_of(target, small.stack)
     assert aws(target, "kms", "describe_key", KeyId=key)["KeyMetadata"]["KeyState"] == "PendingDeletion"
     assert drift(small.recording(), target) == ()
@@ -226,7 +226,7 @@ def test_destroy_leaves_what_is_protected_or_retained_and_says_so(small: Program
         kept: f"holds {kept}/retained",
     }
     assert sorted(names(changes, "delete")) == sorted([f"{kept}/plain", gone, key.name])
-    assert kube(target, "GET", f"/api/v1/namespaces/{gone}") is None
+    assert kube(target, "GET", f"/api/v1/namespaces/{gone}") == {}
     assert kube(target, "GET", f"/api/v1/namespaces/{kept}/configmaps/retained")
 
 
