@@ -10,6 +10,7 @@ from pulumi_kubernetes.admissionregistration.v1 import (
     ValidatingAdmissionPolicy,
     ValidatingAdmissionPolicyBinding,
 )
+from pulumi_kubernetes.meta.v1 import LabelSelectorArgsDict
 
 from components.base import Component, durable
 
@@ -98,7 +99,7 @@ class ImageAdmission(Component):
         )
 
 
-def _by_name(namespaces: Sequence[str]) -> dict[str, object]:
+def _by_name(namespaces: Sequence[str]) -> LabelSelectorArgsDict:
     """The label ``kubernetes.io/metadata.name`` is set by the API server and cannot be changed."""
     return {
         "match_expressions": [{"key": "kubernetes.io/metadata.name", "operator": "In", "values": sorted(namespaces)}]

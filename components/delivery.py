@@ -9,7 +9,8 @@ from typing import Any
 import pulumi
 from pulumi_kubernetes.apiextensions import CustomResource
 from pulumi_kubernetes.core.v1 import ServiceAccount
-from pulumi_kubernetes.rbac.v1 import Role, RoleBinding
+from pulumi_kubernetes.meta.v1 import ObjectMetaArgsDict
+from pulumi_kubernetes.rbac.v1 import PolicyRuleArgsDict, Role, RoleBinding
 
 from components.base import Component
 from ladder.contract.stack import Delivery, SyncWindow
@@ -82,26 +83,29 @@ class EnvironmentDelivery(Component):
         super().__init__(name, opts)
         self._args = args
         self.project = self.application_set = args.name
-        for key, namespace in args.namespaces.items():
-            self._create_deployer(f"{name}-{key}", namespace)
+        deployers = [self._create_deployer(f"{name}-{key}", namespace) for key, namespace in args.namespaces.items()]
         project = self._create_project(name)
-        self._create_application_set(name, project)
+        self._create_application_set(name, [project, *deployers, *args.guardrails])
         self.register_outputs({"project": self.project, "applicationSet": self.application_set})
 
-    def _create_deployer(self, name: str, namespace: pulumi.Input[str]) -> None:
-        metadata = {"name": SERVICE_ACCOUNT, "namespace": namespace, "labels": dict(self._args.labels)}
+    def _create_deployer(self, name: str, namespace: pulumi.Input[str]) -> RoleBinding:
+        metadata: ObjectMetaArgsDict = {
+            "name": SERVICE_ACCOUNT,
+            "namespace": namespace,
+            "labels": dict(self._args.labels),
+        }
         opts = pulumi.ResourceOptions(parent=self)
-        ServiceAccount(name, metadata=metadata, automount_service_account_token=False, opts=opts)
+        account = ServiceAccount(name, metadata=metadata, automount_service_account_token=False, opts=opts)
         role = Role(name, metadata=metadata, rules=_rules(), opts=opts)
-        RoleBinding(
+        return RoleBinding(
             name,
             metadata=metadata,
             role_ref={"api_group": "rbac.authorization.k8s.io", "kind": "Role", "name": SERVICE_ACCOUNT},
             subjects=[{"kind": "ServiceAccount", "name": SERVICE_ACCOUNT, "namespace": namespace}],
-            opts=pulumi.ResourceOptions(parent=self, depends_on=[role]),
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[account, role]),
         )
 
-    def _metadata(self) -> dict[str, Any]:
+    def _metadata(self) -> ObjectMetaArgsDict:
         return {"name": self._args.name, "namespace": self._args.delivery.namespace, "labels": dict(self._args.labels)}
 
     def _create_project(self, name: str) -> CustomResource:
@@ -130,7 +134,8 @@ class EnvironmentDelivery(Component):
             opts=pulumi.ResourceOptions(parent=self),
         )
 
-    def _create_application_set(self, name: str, project: CustomResource) -> None:
+    def _create_application_set(self, name: str, depends_on: list[pulumi.Resource]) -> None:
+        """Created after what its Applications need, and so deleted before it: else they could not be pruned."""
         delivery = self._args.delivery
         CustomResource(
             name,
@@ -147,9 +152,7 @@ class EnvironmentDelivery(Component):
                 },
                 "template": {"metadata": self._application_metadata(), "spec": self._application_spec()},
             },
-            opts=pulumi.ResourceOptions(
-                parent=self, depends_on=[project, *self._args.guardrails], protect=delivery.keep_when_removed or None
-            ),
+            opts=pulumi.ResourceOptions(parent=self, depends_on=depends_on, protect=delivery.keep_when_removed or None),
         )
 
     def _environment(self) -> dict[str, Any]:
@@ -203,7 +206,7 @@ class EnvironmentDelivery(Component):
         }
 
 
-def _rules() -> list[dict[str, Sequence[str]]]:
+def _rules() -> list[PolicyRuleArgsDict]:
     groups: dict[str, list[str]] = {}
     for kind in DELIVERED_KINDS:
         groups.setdefault(kind.group, []).append(kind.resource)

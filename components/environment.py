@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import pulumi
 
@@ -127,7 +127,7 @@ class Environment(Component):
         )
         WorkloadAccess(service, args, self._opts)
 
-    def _create_namespace(self, key: str) -> GuardedNamespace:
+    def _create_namespace(self, key: Literal["services", "data"]) -> GuardedNamespace:
         settings = self._settings
         args = GuardedNamespaceArgs(
             namespace=settings.namespace(key),

@@ -80,7 +80,7 @@ class WorkloadAccess(Component):
 
     def _create_policy(self, name: str, args: WorkloadAccessArgs) -> None:
         arns = pulumi.Output.all(buckets=[arn for arn, _ in args.buckets], keys=list(args.keys))
-        levels = [access for _, access in args.buckets]
+        levels: list[policies.BucketAccess] = [access for _, access in args.buckets]
         document = arns.apply(
             lambda known: policies.render(
                 policies.workload_policy(

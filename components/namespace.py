@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import pulumi
-from pulumi_kubernetes.core.v1 import LimitRange, Namespace, ResourceQuota
-from pulumi_kubernetes.networking.v1 import NetworkPolicy
+from pulumi_kubernetes.core.v1 import LimitRange, LimitRangeItemArgsDict, Namespace, ResourceQuota
+from pulumi_kubernetes.meta.v1 import ObjectMetaArgsDict
+from pulumi_kubernetes.networking.v1 import NetworkPolicy, NetworkPolicyPeerArgsDict, NetworkPolicyPortArgsDict
 
 from components.base import Component, durable
 from ladder.contract.stack import Compute, ContainerDefaults, NamespaceSettings, Quota
@@ -60,7 +61,7 @@ class GuardedNamespace(Component):
             opts=durable(self, real_data=self._args.real_data),
         )
 
-    def _metadata(self, object_name: str) -> dict[str, object]:
+    def _metadata(self, object_name: str) -> ObjectMetaArgsDict:
         return {"name": object_name, "namespace": self.physical_name, "labels": dict(self._args.labels)}
 
     def _create_quota(self, name: str) -> None:
@@ -88,11 +89,11 @@ class GuardedNamespace(Component):
         )
 
     def _create_dns(self, name: str) -> None:
-        dns = {
+        dns: NetworkPolicyPeerArgsDict = {
             "namespace_selector": {"match_labels": {"kubernetes.io/metadata.name": "kube-system"}},
             "pod_selector": {"match_labels": {"k8s-app": "kube-dns"}},
         }
-        ports = [{"port": 53, "protocol": "UDP"}, {"port": 53, "protocol": "TCP"}]
+        ports: list[NetworkPolicyPortArgsDict] = [{"port": 53, "protocol": "UDP"}, {"port": 53, "protocol": "TCP"}]
         NetworkPolicy(
             f"{name}-allow-dns",
             metadata=self._metadata("allow-dns"),
@@ -115,7 +116,7 @@ def _hard(quota: Quota) -> dict[str, str]:
     }
 
 
-def _container_limits(containers: ContainerDefaults) -> dict[str, object]:
+def _container_limits(containers: ContainerDefaults) -> LimitRangeItemArgsDict:
     def both(compute: Compute) -> dict[str, str]:
         return {"cpu": compute.cpu, "memory": compute.memory}
 

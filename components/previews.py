@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import pulumi
 from pulumi_kubernetes.apiextensions import CustomResource
 from pulumi_kubernetes.core.v1 import ConfigMap
+from pulumi_kubernetes.meta.v1 import ObjectMetaArgsDict
 
 from components.base import Component
 from components.delivery import DELIVERED_KINDS, IN_CLUSTER
@@ -67,7 +69,7 @@ class PullRequestPreviews(Component):
         self._create_application_set(name, [project, plugin])
         self.register_outputs({"project": self.project, "applicationSet": self.application_set})
 
-    def _metadata(self) -> dict[str, Any]:
+    def _metadata(self) -> ObjectMetaArgsDict:
         return {"name": self._args.name, "namespace": self._args.delivery.namespace, "labels": dict(self._args.labels)}
 
     def _create_project(self, name: str) -> CustomResource:
@@ -107,7 +109,10 @@ class PullRequestPreviews(Component):
     def _create_application_set(self, name: str, depends_on: list[pulumi.Resource]) -> None:
         delivery = self._args.delivery
         patch = _TEMPLATE_PATCH.format(
-            repository=delivery.repository, branch=delivery.branch, chart=delivery.chart, path=delivery.path
+            repository=json.dumps(delivery.repository),
+            branch=json.dumps(delivery.branch),
+            chart=json.dumps(delivery.chart),
+            path=delivery.path,
         )
         CustomResource(
             name,

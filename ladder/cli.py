@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import difflib
 import importlib
 import json
 import os
 import signal
 import sys
+from itertools import pairwise
 from typing import Any
 
 import click
 
-from ladder.errors import InputError, LadderError
+from ladder.errors import CheckFailed, InputError, LadderError
 
 __all__ = ["main"]
 
@@ -28,15 +30,15 @@ _VERBS = {
 
 
 class _Verbs(click.Group):
-    def list_commands(self, ctx: click.Context) -> list[str]:
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
         return sorted(_VERBS)
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - click's signature
         if cmd_name not in _VERBS:
             return None
         return importlib.import_module(f"ladder.commands.{cmd_name}").command
 
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - as above
         with formatter.section("Commands"):
             formatter.write_dl(sorted(_VERBS.items()))
 
@@ -45,7 +47,9 @@ class _Verbs(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         name = args[0]
         if name not in _VERBS and not name.startswith("-"):
-            raise click.UsageError(f"no such command {name!r}; there are {', '.join(sorted(_VERBS))}", ctx)
+            close = difflib.get_close_matches(name, _VERBS, n=1)
+            hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(sorted(_VERBS))}"
+            raise click.UsageError(f"no such command {name!r}; {hint}", ctx)
         return super().resolve_command(ctx, args)
 
 
@@ -60,13 +64,17 @@ def _ladder() -> None:
 def main(arguments: list[str] | None = None) -> None:
     """Run the command and exit. Whatever a user can act on is told without a traceback."""
     arguments = sys.argv[1:] if arguments is None else arguments
+    as_json = _wants_json(arguments)
     try:
         _ladder.main(args=arguments, prog_name="ladder", standalone_mode=False)
     except LadderError as error:
-        _report(error, as_json=_wants_json(arguments))
+        _report(error, as_json=as_json)
         sys.exit(error.exit_code)
     except click.ClickException as error:
-        error.show()
+        if as_json:
+            _print_json({"error": error.format_message()})
+        else:
+            error.show()
         sys.exit(error.exit_code)
     except (KeyboardInterrupt, click.Abort):
         click.echo("interrupted", err=True)
@@ -74,10 +82,14 @@ def main(arguments: list[str] | None = None) -> None:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        _report(CheckFailed(f"{where}{error.strerror or error}"), as_json=as_json)
+        sys.exit(CheckFailed.exit_code)
 
 
 def _wants_json(arguments: list[str]) -> bool:
-    return "--format=json" in arguments or ("--format", "json") in zip(arguments, arguments[1:], strict=False)
+    return "--format=json" in arguments or ("--format", "json") in pairwise(arguments)
 
 
 def _report(error: LadderError, *, as_json: bool) -> None:
@@ -85,8 +97,12 @@ def _report(error: LadderError, *, as_json: bool) -> None:
         document: dict[str, Any] = {"error": str(error)}
         if isinstance(error, InputError):
             document["problems"] = [problem.as_json() for problem in error.problems]
-        click.echo(json.dumps(document, indent=2), err=True)
+        _print_json(document)
         return
     count = len(error.problems) if isinstance(error, InputError) else 0
     click.echo(f"error: {count} problems" if count > 1 else "error:", err=True)
     click.echo(str(error), err=True)
+
+
+def _print_json(document: dict[str, Any]) -> None:
+    click.echo(json.dumps(document, indent=2), err=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, cast
@@ -18,7 +18,8 @@ __all__ = ["Finding", "Kind", "compare", "read_export"]
 _FILE = "standard input"
 _SIGNATURE = "4dabf18193072939515e22adb298388d"
 _PROVIDER_EXTRAS = frozenset({"version", "pluginDownloadURL", "pluginChecksums", "parameterization"})
-_ABSENT = object()
+_STACK_TYPE = "pulumi:pulumi:Stack"
+_VERSIONS = (3, 4)
 
 
 class Kind(StrEnum):
@@ -42,35 +43,34 @@ class Finding:
     real: Any = None
 
 
-def read_export(text: str, stack: str) -> list[Mapping[str, Any]]:
+def read_export(text: str, recording: Recording) -> list[Mapping[str, Any]]:
     """The resources of ``pulumi stack export`` output. Raises InputError for anything else, or another stack's."""
+    stack = recording.stack
     example = f"pulumi stack export -s {stack} | ladder compare {stack}"
-    try:
-        document: Any = json.loads(text)
-        deployment = document["deployment"]
-        resources = deployment.get("resources") or []
-        urns = [str(resource["urn"]) for resource in resources]
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    document, resources = _resources(text)
+    if document is None or resources is None:
         raise InputError(
             Problem(
                 file=_FILE,
                 message="is not what 'pulumi stack export' writes",
-                found=_start(text),
+                found=_kind(text, document),
                 accepted="a JSON object with version and deployment",
                 example=example,
             )
-        ) from error
-    if document.get("version") != 3:
+        )
+    if document.get("version") not in _VERSIONS:
         raise InputError(
             Problem(
                 file=_FILE,
                 path="version",
                 message="is not a version that can be read",
-                found=json.dumps(document.get("version")),
-                accepted="3",
+                found=json.dumps(document.get("version"))[:20],
+                accepted=" or ".join(map(str, _VERSIONS)),
             )
         )
-    others = sorted({urn.split("::")[0].removeprefix("urn:pulumi:") for urn in urns} - {stack})
+    own = (f"urn:pulumi:{stack}", recording.project)
+    origins = {tuple(str(resource["urn"]).split("::")[:2]) for resource in resources}
+    others = sorted("::".join(origin).removeprefix("urn:pulumi:") for origin in origins - {own})
     if others:
         raise InputError(
             Problem(
@@ -78,68 +78,114 @@ def read_export(text: str, stack: str) -> list[Mapping[str, Any]]:
                 path="deployment.resources",
                 message="is the state of another stack",
                 found=", ".join(others),
-                accepted=stack,
+                accepted=f"{stack}::{recording.project}",
                 example=example,
             )
         )
     return resources
 
 
-def _start(text: str) -> str:
+def _resources(text: str) -> tuple[Mapping[str, Any] | None, list[Mapping[str, Any]] | None]:
+    """The document and its resources; None for what is not there."""
+    try:
+        document: Any = json.loads(text)
+    except (ValueError, RecursionError):
+        return None, None
+    if not isinstance(document, dict):
+        return None, None
+    fields = cast("Mapping[str, Any]", document)
+    deployment: Any = fields.get("deployment")
+    if not isinstance(deployment, dict):
+        return fields, None
+    resources: Any = cast("Mapping[str, Any]", deployment).get("resources") or []
+    if not isinstance(resources, list):
+        return fields, None
+    items = cast("list[Any]", resources)
+    if not all(
+        isinstance(item, dict) and isinstance(cast("Mapping[str, Any]", item).get("urn"), str) for item in items
+    ):
+        return fields, None
+    return fields, items
+
+
+def _kind(text: str, document: Mapping[str, Any] | None) -> str:
+    """What was piped in, without showing any of it: it may hold secrets."""
     if not text.strip():
         return "nothing"
-    return text.strip()[:60].replace("\n", " ")
+    if document is not None:
+        return "an object without a deployment's resources"
+    return "a list" if text.lstrip().startswith("[") else "something else"
 
 
 def compare(recording: Recording, resources: Sequence[Mapping[str, Any]]) -> list[Finding]:
     """Every difference between the recording and the exported state, by URN; none means they match."""
-    real = {str(resource["urn"]): resource for resource in resources if not resource.get("delete")}
+    real = {str(resource["urn"]): resource for resource in resources if _stands(resource)}
     recorded = recording.by_urn()
     names = _real_names(recorded, real)
     findings = [
-        Finding(kind=Kind.UNDECLARED, urn=str(resource["urn"]), real="pending deletion")
+        Finding(kind=Kind.UNDECLARED, urn=str(resource["urn"]), path="delete", recorded=False, real=True)
         for resource in resources
         if resource.get("delete")
     ]
     for urn, resource in recorded.items():
         if urn not in real:
             findings.append(Finding(kind=Kind.UNDEPLOYED, urn=urn))
-        else:
-            findings.extend(_resource(resource, real[urn], names))
+            continue
+        findings.extend(_resource(resource, real[urn], names))
+        if resource.type == _STACK_TYPE:
+            findings.extend(_stack_outputs(urn, recording.outputs, real[urn], names))
     findings.extend(Finding(kind=Kind.UNDECLARED, urn=urn) for urn in real if urn not in recorded)
     return sorted(findings, key=lambda finding: (finding.urn, finding.kind, finding.path))
 
 
-def _real_names(recorded: Mapping[str, Resource], real: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
-    """Placeholder to real value, longest first: what only a provider knows, such as a key's id and ARN."""
-    names: dict[str, str] = {}
+def _stands(resource: Mapping[str, Any]) -> bool:
+    """Whether the resource exists and stays: an interrupted update leaves others in the state."""
+    return not (resource.get("delete") or resource.get("pendingReplacement"))
+
+
+@dataclass(frozen=True, slots=True)
+class _Names:
+    """Placeholder to real value, longest first: ``ids`` alone, and with everything else only a provider knows."""
+
+    ids: Mapping[str, str]
+    every: Mapping[str, str]
+
+
+def _real_names(recorded: Mapping[str, Resource], real: Mapping[str, Mapping[str, Any]]) -> _Names:
+    ids: dict[str, str] = {}
+    others: dict[str, str] = {}
     for urn, resource in recorded.items():
         state = real.get(urn)
-        if state is None or not resource.custom:
+        if state is None or not _unpredictable(resource):
             continue
-        pairs: list[tuple[Any, Any]] = [(resource.id, state.get("id"))]
         outputs = cast("Mapping[str, Any]", state.get("outputs") or {})
-        pairs += [(value, outputs.get(key)) for key, value in resource.outputs.items() if key not in resource.inputs]
-        for placeholder, value in pairs:
-            if isinstance(placeholder, str) and isinstance(value, str) and placeholder and _unpredictable(resource):
-                names[placeholder] = value
-    return dict(sorted(names.items(), key=lambda pair: -len(pair[0])))
+        if resource.id and isinstance(state.get("id"), str):
+            ids[resource.id] = str(state["id"])
+        predicted = {key: value for key, value in resource.outputs.items() if key not in resource.inputs}
+        others |= {
+            value: outputs[key]
+            for key, value in predicted.items()
+            if isinstance(value, str) and value and isinstance(outputs.get(key), str)
+        }
+    return _Names(ids, dict(sorted({**others, **ids}.items(), key=lambda pair: -len(pair[0]))))
 
 
 def _unpredictable(resource: Resource) -> bool:
     return resource.type == "aws:kms/key:Key" or resource.is_provider
 
 
-def _resource(recorded: Resource, state: Mapping[str, Any], names: Mapping[str, str]) -> Iterator[Finding]:
+def _resource(recorded: Resource, state: Mapping[str, Any], names: _Names) -> Iterator[Finding]:
     urn = recorded.urn
-    inputs = _named(recorded.inputs, names)
-    real_inputs = cast("Mapping[str, Any]", state.get("inputs") or {})
-    if recorded.is_provider:
-        real_inputs = {key: value for key, value in real_inputs.items() if key not in _PROVIDER_EXTRAS}
     if recorded.custom:
-        for path, mine, theirs in _differences(inputs, _plain(real_inputs, inputs)):
-            yield Finding(kind=Kind.CHANGED, urn=urn, path=f"inputs.{path}", recorded=mine, real=theirs)
-        yield from _outputs(recorded, inputs, state, names)
+        inputs = cast("Mapping[str, Any]", _named(recorded.inputs, names.every))
+        raw = cast("Mapping[str, Any]", state.get("inputs") or {})
+        if recorded.is_provider:
+            raw = {key: value for key, value in raw.items() if key not in _PROVIDER_EXTRAS}
+        deployed = cast("Mapping[str, Any]", _plain(raw, inputs))
+        for path, mine, theirs in _differences(inputs, deployed, _same):
+            yield _changed(urn, f"inputs.{path}", mine, theirs)
+        if not recorded.is_provider:
+            yield from _outputs(recorded, deployed, state, names)
     for name, mine, theirs in (
         ("parent", recorded.parent or "", state.get("parent") or ""),
         ("protect", recorded.protect, bool(state.get("protect"))),
@@ -147,28 +193,41 @@ def _resource(recorded: Resource, state: Mapping[str, Any], names: Mapping[str, 
         ("provider", _provider(recorded.provider), _provider(state.get("provider"))),
     ):
         if mine != theirs:
-            yield Finding(kind=Kind.CHANGED, urn=urn, path=name, recorded=mine, real=theirs)
+            yield _changed(urn, name, mine, theirs)
+
+
+def _changed(urn: str, path: str, mine: Any, theirs: Any) -> Finding:
+    """What the program keeps secret is not shown where the state holds it in plain text."""
+    shown = "not secret" if mine == REDACTED else theirs
+    return Finding(kind=Kind.CHANGED, urn=urn, path=path, recorded=mine, real=shown)
 
 
 def _provider(reference: str | None) -> str:
     return (reference or "").rpartition("::")[0]
 
 
+def _stack_outputs(urn: str, outputs: Mapping[str, Any], state: Mapping[str, Any], names: _Names) -> Iterator[Finding]:
+    mine = _named(outputs, names.every)
+    for path, left, right in _differences(mine, _plain(state.get("outputs") or {}, mine), _same):
+        yield _changed(urn, f"outputs.{path}", left, right)
+
+
 def _outputs(
-    recorded: Resource, inputs: Mapping[str, Any], state: Mapping[str, Any], names: Mapping[str, str]
+    recorded: Resource, deployed: Mapping[str, Any], state: Mapping[str, Any], names: _Names
 ) -> Iterator[Finding]:
-    outputs = cast("Mapping[str, Any]", state.get("outputs") or {})
-    if recorded.is_provider or not outputs:
+    """What is out there against what was deployed, and against what the recorder said a provider would compute."""
+    if not state.get("outputs"):
         return
-    changed = {path for path, _, _ in _differences(inputs, _plain(state.get("inputs") or {}, inputs))}
-    declared = {key: value for key, value in inputs.items() if key in outputs}
-    for path, mine, theirs in _differences(declared, _plain(outputs, inputs), subset=True):
-        if not any(path == other or path.startswith(f"{other}.") for other in changed):
+    outputs = cast("Mapping[str, Any]", _plain(state["outputs"], recorded.inputs))
+    declared = {key: value for key, value in deployed.items() if key in outputs}
+    same = _same_to_kubernetes if recorded.type.startswith("kubernetes:") else _same
+    for path, mine, theirs in _differences(declared, outputs, same, subset=True):
+        if REDACTED not in (mine, theirs):
             yield Finding(kind=Kind.OUT_OF_BAND, urn=recorded.urn, path=path, recorded=mine, real=theirs)
     predicted = {key: value for key, value in recorded.outputs.items() if key not in recorded.inputs}
     for key, value in {"id": recorded.id, **predicted}.items():
-        real = state.get("id") if key == "id" else outputs.get(key, _ABSENT)
-        if real is not _ABSENT and _named(value, names) != real:
+        real = state.get("id") if key == "id" else outputs.get(key, REDACTED)
+        if real != REDACTED and _named(value, names.ids) != real:
             yield Finding(kind=Kind.MISPREDICTED, urn=recorded.urn, path=key, recorded=value, real=real)
 
 
@@ -204,36 +263,57 @@ def _plain(value: Any, recorded: Any) -> Any:
     }
 
 
-def _differences(mine: Any, theirs: Any, path: str = "", *, subset: bool = False) -> Iterator[tuple[str, Any, Any]]:
-    """``(path, mine, theirs)`` for each leaf that differs; ``subset`` overlooks keys that only ``theirs`` has."""
+_Same = Callable[[Any, Any], bool]
+
+
+def _differences(
+    mine: Any, theirs: Any, same: _Same, path: str = "", *, subset: bool = False
+) -> Iterator[tuple[str, Any, Any]]:
+    """``(path, mine, theirs)`` for each leaf that differs; ``subset`` overlooks keys that only ``theirs`` has.
+
+    A key that is absent is as good as null: the engine does not keep nulls.
+    """
     if isinstance(mine, Mapping) and isinstance(theirs, Mapping):
         left, right = cast("Mapping[str, Any]", mine), cast("Mapping[str, Any]", theirs)
         for key in left if subset else sorted({*left, *right}):
             below = f"{path}.{key}" if path else key
-            yield from _differences(left.get(key), right.get(key), below, subset=subset)
-    elif (
-        isinstance(mine, list)
-        and isinstance(theirs, list)
-        and len(cast("list[Any]", mine)) == len(cast("list[Any]", theirs))
-    ):
-        pairs = zip(cast("list[Any]", mine), cast("list[Any]", theirs), strict=True)
-        for index, (left, right) in enumerate(pairs):
-            yield from _differences(left, right, f"{path}[{index}]", subset=subset)
-    elif not _same(mine, theirs):
+            yield from _differences(left.get(key), right.get(key), same, below, subset=subset)
+        return
+    if isinstance(mine, list) and isinstance(theirs, list):
+        ours, others = cast("list[Any]", mine), cast("list[Any]", theirs)
+        if len(ours) == len(others):
+            for index, (one, other) in enumerate(zip(ours, others, strict=True)):
+                yield from _differences(one, other, same, f"{path}[{index}]", subset=subset)
+            return
+    if not same(mine, theirs):
         yield path, mine, theirs
 
 
 def _same(mine: Any, theirs: Any) -> bool:
+    """Equal, or the same JSON: AWS orders policies as it likes, and providers their configuration."""
     if mine == theirs:
         return True
-    if not (isinstance(mine, str) and isinstance(theirs, str)):
+    if not (isinstance(mine, str) and isinstance(theirs, str) and mine[:1] in {"{", "["}):
         return False
     try:
-        if mine.startswith("{"):
-            return _canonical(json.loads(mine)) == _canonical(json.loads(theirs))
-        return quantity(mine) == quantity(theirs)
+        left, right = json.loads(mine), json.loads(theirs)
+    except (ValueError, RecursionError):
+        return False
+    return left == right or (_is_policy(left) and _is_policy(right) and _canonical(left) == _canonical(right))
+
+
+def _same_to_kubernetes(mine: Any, theirs: Any) -> bool:
+    """The API server answers with quantities in a canonical form: ``1Gi`` for ``1024Mi``."""
+    if _same(mine, theirs):
+        return True
+    try:
+        return isinstance(mine, str) and isinstance(theirs, str) and quantity(mine) == quantity(theirs)
     except ValueError:
         return False
+
+
+def _is_policy(document: Any) -> bool:
+    return isinstance(document, Mapping) and "Statement" in document
 
 
 def _canonical(policy: Any) -> Any:

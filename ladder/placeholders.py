@@ -10,7 +10,7 @@ from typing import Any
 
 from ladder.contract.types import REGIONS
 
-__all__ = ["Place", "Providers", "computed"]
+__all__ = ["Place", "Providers", "computed", "unknowable"]
 
 _NAMESPACE = uuid.UUID("6f8d5a0e-3c1b-5e9a-8f57-2d1c4b7a9e30")
 
@@ -42,11 +42,16 @@ class Providers:
         return self._places.get(reference.rpartition("::")[0], Place())
 
 
+def unknowable(urn: str) -> str:
+    """What stands for an id that only the provider can know: a UUID made from the URN."""
+    return str(uuid.uuid5(_NAMESPACE, urn))
+
+
 def computed(type_: str, urn: str, inputs: Mapping[str, Any], place: Place) -> tuple[str, dict[str, Any]]:
     """The id and the computed outputs of a resource of that type.
 
     Names give ids and ARNs of roles, buckets and Kubernetes objects as the real providers give them. A KMS key's id is
-    random; its placeholder is a UUID made from the URN.
+    random; its placeholder is :func:`unknowable`.
     """
     if type_.startswith("kubernetes:"):
         metadata = inputs.get("metadata", {})
@@ -57,7 +62,7 @@ def computed(type_: str, urn: str, inputs: Mapping[str, Any], place: Place) -> t
         return special(urn, inputs, place)
     if type_.startswith("aws:s3/bucket"):
         return str(inputs.get("bucket", "")), {}
-    return str(uuid.uuid5(_NAMESPACE, urn)), {}
+    return unknowable(urn), {}
 
 
 def _role(urn: str, inputs: Mapping[str, Any], place: Place) -> tuple[str, dict[str, Any]]:
@@ -70,7 +75,7 @@ def _role_policy(urn: str, inputs: Mapping[str, Any], place: Place) -> tuple[str
 
 
 def _key(urn: str, inputs: Mapping[str, Any], place: Place) -> tuple[str, dict[str, Any]]:
-    identifier = str(uuid.uuid5(_NAMESPACE, urn))
+    identifier = unknowable(urn)
     arn = f"arn:{place.partition}:kms:{place.region}:{place.account}:key/{identifier}"
     return identifier, {"keyId": identifier, "arn": arn}
 

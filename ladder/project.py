@@ -18,15 +18,16 @@ def root() -> Path:
     Raises InputError where there is none.
     """
     given = os.environ.get(_ROOT_VARIABLE)
-    start = Path(given) if given else Path.cwd()
-    for directory in (start.resolve(), *([] if given else start.resolve().parents)):
+    start = (Path(given) if given else Path.cwd()).resolve()
+    candidates = [start] if given else [start, *start.parents]
+    for directory in candidates:
         if (directory / "Pulumi.yaml").is_file():
             return directory
     raise InputError(
         Problem(
             file="Pulumi.yaml",
             message="not found",
-            found=f"no Pulumi.yaml in {start.resolve()}" + ("" if given else " or above"),
+            found=f"no Pulumi.yaml in {start}" + ("" if given else " or above"),
             accepted="a directory inside the project",
             example=f"cd environment-ladder, or {_ROOT_VARIABLE}=path/to/environment-ladder",
         )

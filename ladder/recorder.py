@@ -9,15 +9,20 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import gc
 import json
 import os
 import runpy
 import sys
 import traceback
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+import warnings
+from collections.abc import Generator, Mapping
+from contextlib import chdir, contextmanager
 from pathlib import Path
+from types import ModuleType
 from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 import pulumi
 from google.protobuf import empty_pb2, struct_pb2
@@ -41,6 +46,9 @@ _SIGNATURE = "4dabf18193072939515e22adb298388d"
 _SECRET = "1b47061264138c4ac30d75fd1eb44270"
 _STACK_TYPE = "pulumi:pulumi:Stack"
 _AMBIENT = ("AWS_", "PULUMI_", "KUBE", "LADDER_")
+_PROGRAM_PACKAGE = "components"
+_NEEDS_A_LIVE_SYSTEM = "a look-up needs a live system and cannot be recorded"
+_ENGINE_RUNS_THEM = "the engine runs transforms, so a recording would not show what they do"
 
 
 def record_stack(root: Path, stack: str) -> Recording:
@@ -57,9 +65,10 @@ def configuration(settings: StackSettings) -> dict[str, str]:
 
 def record(settings: StackSettings, *, stack: str, root: Path, preview: bool = False) -> Recording:
     """Record the program at ``root`` for any settings. Raises CheckFailed naming the place if the program fails."""
-    monitor = _Monitor(stack)
+    root = root.resolve()
+    monitor = _Monitor(stack, root)
     context = contextvars.copy_context()
-    with _sealed(root):
+    with _sealed(root), _own_package(root), _no_collection():
         context.run(_run, monitor, configuration(settings), stack, root, preview)
     return Recording(
         project=CONFIG_NAMESPACE,
@@ -70,8 +79,8 @@ def record(settings: StackSettings, *, stack: str, root: Path, preview: bool = F
 
 
 @contextmanager
-def _sealed(root: Path) -> Iterator[None]:
-    """The program sees no ambient credential or switch, and imports from its own root."""
+def _sealed(root: Path) -> Generator[None]:
+    """The program sees no ambient credential or switch; it runs in its own root and imports from there."""
     before = dict(os.environ)
     path = list(sys.path)
     for name in before:
@@ -79,11 +88,55 @@ def _sealed(root: Path) -> Iterator[None]:
             del os.environ[name]
     sys.path.insert(0, str(root))
     try:
-        yield
+        with chdir(root):
+            yield
     finally:
         sys.path[:] = path
         os.environ.clear()
         os.environ.update(before)
+
+
+@contextmanager
+def _own_package(root: Path) -> Generator[None]:
+    """The program gets the components beside it, also where those of another checkout are loaded already."""
+    loaded = sys.modules.get(_PROGRAM_PACKAGE)
+    if not (root / _PROGRAM_PACKAGE).is_dir() or _is_of(loaded, root):
+        yield
+        return
+    others = _loaded_program_modules()
+    for name in others:
+        del sys.modules[name]
+    try:
+        yield
+    finally:
+        if others:
+            for name in _loaded_program_modules():
+                del sys.modules[name]
+            sys.modules.update(others)
+
+
+def _is_of(module: ModuleType | None, root: Path) -> bool:
+    return module is not None and module.__file__ is not None and Path(module.__file__).is_relative_to(root)
+
+
+def _loaded_program_modules() -> dict[str, ModuleType]:
+    return {
+        name: module
+        for name, module in sys.modules.items()
+        if name == _PROGRAM_PACKAGE or name.startswith(f"{_PROGRAM_PACKAGE}.")
+    }
+
+
+@contextmanager
+def _no_collection() -> Generator[None]:
+    """A recording is short, and a collection in it walks the SDK's hundred thousands of objects for nothing."""
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collecting:
+            gc.enable()
 
 
 def _run(monitor: _Monitor, values: dict[str, str], stack: str, root: Path, preview: bool) -> None:
@@ -93,7 +146,7 @@ def _run(monitor: _Monitor, values: dict[str, str], stack: str, root: Path, prev
     try:
         settings.reset_options(project=CONFIG_NAMESPACE, stack=stack, preview=preview, organization="organization")
         config.set_all_config(values)
-        features = set(monitor.GetDeploymentInfo(empty_pb2.Empty()).supportedFeatures)
+        features = monitor.features()
         settings.configure(
             MockSettings(
                 monitor=monitor,
@@ -109,50 +162,86 @@ def _run(monitor: _Monitor, values: dict[str, str], stack: str, root: Path, prev
         )
         main = root / "__main__.py"
         loop.run_until_complete(run_in_stack(lambda: (runpy.run_path(str(main), run_name="__main__"), None)[1]))
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise CheckFailed(_failure(error, root)) from error
     finally:
-        loop.close()
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "coroutine .* was never awaited", RuntimeWarning)
+            _abandon(loop)
+            loop.close()
         asyncio.set_event_loop(None)
+
+
+def _abandon(loop: asyncio.AbstractEventLoop) -> None:
+    """End what a failed program left waiting."""
+    waiting = asyncio.all_tasks(loop)
+    for task in waiting:
+        task.cancel()
+    if waiting:
+        loop.run_until_complete(asyncio.gather(*waiting, return_exceptions=True))
 
 
 def _quiet(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
     """The first failure is reported; what was waiting for it has nothing to add."""
 
 
-def _failure(error: Exception, root: Path) -> str:
-    if isinstance(error, pulumi.RunError):
-        return str(error)
-    inside = [
-        frame
-        for frame in traceback.extract_tb(error.__traceback__)
-        if Path(frame.filename).is_relative_to(root) and ".venv" not in Path(frame.filename).parts
-    ]
-    place = f" at {Path(inside[-1].filename).relative_to(root)}:{inside[-1].lineno}" if inside else ""
-    return f"the program failed{place}: {type(error).__name__}: {error}"
+def _failure(error: BaseException, root: Path) -> str:
+    told = _chain(error)
+    refusal = next((link for link in told if isinstance(link, (CheckFailed, pulumi.RunError))), None)
+    if refusal is not None:
+        return str(refusal)
+    places = [place for link in told for place in _places(link, root)]
+    what = f"{type(error).__name__}: {error}"
+    return f"the program failed at {places[0]}: {what}" if places else f"the program failed: {what}"
+
+
+def _chain(error: BaseException) -> list[BaseException]:
+    """The error and what it came from: the SDK raises a failure of its tasks again, from the original."""
+    chain: list[BaseException] = []
+    link: BaseException | None = error
+    while link is not None and all(link is not known for known in chain):
+        chain.append(link)
+        link = link.__cause__
+    return chain
+
+
+def _places(error: BaseException, root: Path) -> list[str]:
+    """Where in the program it happened, innermost first."""
+    frames = reversed(traceback.extract_tb(error.__traceback__))
+    return [place for frame in frames if (place := _place(Path(frame.filename), frame.lineno or 0, root))]
+
+
+def _place(file: Path, line: int, root: Path) -> str:
+    if not file.is_relative_to(root) or ".venv" in file.relative_to(root).parts:
+        return ""
+    return f"{file.relative_to(root)}:{line}"
 
 
 class _NoMocks(Mocks):
-    """The monitor answers registrations itself; a program that looks something up is refused."""
+    """The monitor answers everything itself."""
 
     def call(self, args: MockCallArgs) -> tuple[dict[Any, Any], list[tuple[str, str]] | None]:
-        raise CheckFailed(f"the program calls {args.token}: a look-up needs a live system and cannot be recorded")
+        raise NotImplementedError(args.token)
 
     def new_resource(self, args: MockResourceArgs) -> tuple[str | None, dict[Any, Any]]:
-        raise CheckFailed(
-            f"the program reads {args.typ} {args.name!r}: that needs a live system and cannot be recorded"
-        )
+        raise NotImplementedError(args.typ)
 
 
 class _Monitor(MockMonitor):
     """Answers what a program without look-ups asks, and keeps every registration."""
 
-    def __init__(self, stack: str) -> None:
+    def __init__(self, stack: str, root: Path) -> None:
         super().__init__(_NoMocks())
         self.recorded: list[Resource] = []
         self.stack_outputs: Mapping[str, Any] = {}
         self._stack = stack
+        self._root = root
+        self._places: dict[str, list[str]] = {}
         self._providers = Providers()
+
+    def features(self) -> set[int]:
+        information: Any = super().GetDeploymentInfo(empty_pb2.Empty())  # pyright: ignore[reportUnknownMemberType]
+        return set(information.supportedFeatures)
 
     def make_urn(self, parent: str, type_: str, name: str) -> str:
         parent_type = parent.split("::")[2] if parent else ""
@@ -161,6 +250,13 @@ class _Monitor(MockMonitor):
 
     def RegisterResource(self, request: Any) -> Any:
         urn = self.make_urn(request.parent, request.type, request.name)
+        if request.transforms:
+            where = self._place(request)
+            raise CheckFailed(f"the program transforms {request.name!r} at {where}: {_ENGINE_RUNS_THEM}")
+        places = self._places.setdefault(urn, [])
+        places.append(self._place(request))
+        if len(places) > 1:
+            raise CheckFailed(f"the program registers {urn} more than once, at {' and '.join(sorted(places))}")
         inputs = _plain(request.object)
         identifier, extra = "", dict[str, Any]()
         if request.custom:
@@ -193,6 +289,27 @@ class _Monitor(MockMonitor):
         answer.CopyFrom(request.object)
         answer.update(extra)
         return resource_pb2.RegisterResourceResponse(urn=urn, id=identifier, object=answer)
+
+    def Invoke(self, request: Any) -> Any:
+        raise CheckFailed(f"the program calls {request.tok}: {_NEEDS_A_LIVE_SYSTEM}")
+
+    def ReadResource(self, request: Any) -> Any:
+        where = self._place(request)
+        raise CheckFailed(f"the program reads {request.type} {request.name!r} at {where}: {_NEEDS_A_LIVE_SYSTEM}")
+
+    def RegisterStackTransform(self, request: Any) -> Any:
+        raise CheckFailed(f"the program transforms what it registers: {_ENGINE_RUNS_THEM}")
+
+    def RegisterStackInvokeTransform(self, request: Any) -> Any:
+        raise CheckFailed(f"the program transforms its look-ups: {_ENGINE_RUNS_THEM}")
+
+    def _place(self, request: Any) -> str:
+        """Where the program asks for it: the innermost frame that is the program's own."""
+        for frame in request.stackTrace.frames:
+            file = Path(url2pathname(urlsplit(str(frame.pc.uri)).path))
+            if place := _place(file, frame.pc.line, self._root):
+                return place
+        return "an unknown place"
 
     def RegisterResourceOutputs(self, request: Any) -> Any:
         if request.urn.split("::")[2] == _STACK_TYPE:

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from rich.console import Console
-from rich.table import Table
-
 from ladder.recording import Recording, Resource
 
 __all__ = ["as_deployment", "as_json", "as_table"]
@@ -75,18 +72,17 @@ def _state(resource: Resource, recording: Recording) -> dict[str, Any]:
     return {name: value for name, value in state.items() if value is not None}
 
 
-def as_table(recording: Recording) -> None:
-    """Print every resource that a provider makes, by type and name, and the outputs."""
-    console = Console(highlight=False, soft_wrap=True)
-    table = Table(box=None, pad_edge=False)
-    for heading in ("TYPE", "NAME", "ID", "KEPT"):
-        table.add_column(heading, no_wrap=True)
+def as_table(recording: Recording) -> str:
+    """Every resource that a provider makes, by type and name. Nothing is cut, however narrow the terminal."""
     made = sorted((item for item in recording.resources if item.custom), key=lambda item: (item.type, item.name))
-    for resource in made:
-        kept = ", ".join(
-            word for word, holds in (("protected", resource.protect), ("retained", resource.retain_on_delete)) if holds
-        )
-        table.add_row(resource.type, resource.name, resource.id, kept)
-    console.print(table)
+    rows = [("TYPE", "NAME", "ID", "KEPT"), *((item.type, item.name, item.id, _kept(item)) for item in made)]
+    widths = [max(len(row[column]) for row in rows) for column in range(3)]
+    lines = [" ".join([*(text.ljust(width) for text, width in zip(row, widths, strict=False)), row[3]]) for row in rows]
     components = len(recording.resources) - len(made)
-    console.print(f"\n{len(made)} resources and {components} components in {recording.stack}")
+    summary = f"{len(made)} resources and {components} components in {recording.stack}"
+    return "\n".join([*(line.rstrip() for line in lines), "", summary])
+
+
+def _kept(resource: Resource) -> str:
+    words = (("protected", resource.protect), ("retained", resource.retain_on_delete))
+    return ", ".join(word for word, holds in words if holds)

@@ -1,18 +1,19 @@
-"""YAML as configuration should be: one value per key, no tags, no aliases, nothing that two parsers read differently."""
+"""YAML as configuration should be: one value per key, no tags, no aliases, nothing two parsers read differently."""
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import yaml
 
 from ladder.errors import InputError, Problem
 
-__all__ = ["MAX_BYTES", "Document", "load", "parse"]
+__all__ = ["MAX_BYTES", "Document", "YamlPath", "as_yaml", "dotted", "examine", "load", "parse"]
 
 MAX_BYTES = 1024 * 1024
 """The largest file that is read, in bytes; real stack files and overlays have a few thousand."""
@@ -22,8 +23,16 @@ MAX_DEPTH = 64
 
 YamlPath = tuple[str | int, ...]
 
+_yaml: Any = yaml
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
+_LONGEST_NUMBER = 15
+"""Digits of the longest number that every parser reads alike: JSON's numbers are 64-bit floats to many."""
+
+_LONGEST_AMBIGUOUS = 64
+"""Longer text is not tried against patterns that take quadratic time."""
+
+_LONG_NUMBER = re.compile(r"[-+]?(?:[0-9_]+(?:\.[0-9_]*)?|0[xob][0-9a-f_]+)", re.IGNORECASE)
 _INT = re.compile(r"[-+]?(?:0|[1-9][0-9]*)")
 _FLOAT = re.compile(r"[-+]?(?:0|[1-9][0-9]*)\.[0-9]+")
 _AMBIGUOUS: tuple[tuple[re.Pattern[str], str], ...] = (
@@ -31,6 +40,7 @@ _AMBIGUOUS: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"(?:True|TRUE|False|FALSE)"), "a boolean to some YAML parsers and a string to others"),
     (re.compile(r"(?:NULL|Null|~)"), "an unusual way to write null"),
     (re.compile(r"[-+]?0[0-9_]+|[-+]?0[xob][0-9a-f_]+", re.IGNORECASE), "a number whose base depends on the parser"),
+    (re.compile(r"[-+]?0[0-9]+\.[0-9]*"), "a number to some YAML parsers and a string to others"),
     (re.compile(r"[-+]?[0-9]+(?::[0-5]?[0-9])+(?:\.[0-9]*)?"), "a base-60 number to some YAML parsers"),
     (re.compile(r"[-+]?[0-9][0-9_]*_[0-9_]*(?:\.[0-9_]*)?"), "a number to some YAML parsers and a string to others"),
     (
@@ -45,11 +55,15 @@ _AMBIGUOUS: tuple[tuple[re.Pattern[str], str], ...] = (
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A parsed file: plain JSON values, and the line (from 1) of every dotted path."""
+    """A parsed file: plain JSON values, and the line (from 1) of every path.
+
+    ``problems`` are what the values are not to be trusted for: null, or the first of two, stands in their place.
+    """
 
     file: str
     value: Any
     lines: Mapping[YamlPath, int]
+    problems: tuple[Problem, ...] = ()
 
     def line(self, path: YamlPath) -> int:
         """The line of the path, or of its nearest ancestor that stands in the file."""
@@ -60,6 +74,22 @@ class Document:
 
 def load(path: Path, *, name: str | None = None) -> Document:
     """Read and parse a file; ``name`` is how errors call it. Raises InputError with every problem found."""
+    return _sound(examine(path, name=name))
+
+
+def parse(text: str, *, file: str) -> Document:
+    """Parse YAML text; raises InputError with every problem found."""
+    return _sound(_Reader(file, text).document())
+
+
+def _sound(document: Document) -> Document:
+    if document.problems:
+        raise InputError(document.problems)
+    return document
+
+
+def examine(path: Path, *, name: str | None = None) -> Document:
+    """Read a file as far as it can be read, with its problems. Raises InputError where nothing can be read."""
     shown = name or path.name
     example = "a text file of a few kilobytes, UTF-8"
     try:
@@ -96,148 +126,117 @@ def load(path: Path, *, name: str | None = None) -> Document:
                 example=example,
             )
         ) from error
-    return parse(text, file=shown)
+    return _Reader(shown, text).document()
 
 
-def parse(text: str, *, file: str) -> Document:
-    """Parse YAML text; raises InputError with every problem found."""
-    problems: list[Problem] = []
-    try:
-        _refuse_depth(text, file)
-        loader = _Loader(text)
-        node = loader.get_single_node()
-        if node is None:
-            raise InputError(
-                Problem(
-                    file=file, line=1, message="is empty", found="no value", accepted="a mapping", example="config: {}"
-                )
-            )
-        reader = _Reader(file, problems, loader)
-        value = reader.read(node, ())
-    except yaml.YAMLError as error:
-        raise InputError(_syntax(error, file)) from error
-    if problems:
-        raise InputError(problems)
-    return Document(file=file, value=value, lines=reader.lines)
-
-
-def _refuse_depth(text: str, file: str) -> None:
-    """Composing nodes recurses, in C without a limit; parsing events does not."""
-    depth = 0
-    for event in yaml.parse(text, Loader=_Loader):
-        if isinstance(event, (yaml.MappingStartEvent, yaml.SequenceStartEvent)):
-            depth += 1
-        elif isinstance(event, (yaml.MappingEndEvent, yaml.SequenceEndEvent)):
-            depth -= 1
-        if depth > MAX_DEPTH:
-            line = event.start_mark.line + 1
-            raise InputError(
-                Problem(
-                    file=file,
-                    line=line,
-                    message="is nested too deeply",
-                    found=f"more than {MAX_DEPTH} levels",
-                    accepted=f"at most {MAX_DEPTH} levels",
-                )
-            )
-
-
-def _syntax(error: yaml.YAMLError, file: str) -> Problem:
-    mark = getattr(error, "problem_mark", None)
-    message = getattr(error, "problem", None) or str(error)
-    return Problem(
-        file=file,
-        line=mark.line + 1 if mark else 1,
-        message="is not YAML",
-        found=str(message),
-        accepted="one YAML document of mappings, lists, strings, numbers, booleans and null",
-    )
+def as_yaml(text: str) -> str:
+    """A string as it may stand in a file: quoted where it would be read as something else."""
+    plain = re.fullmatch(r"[A-Za-z0-9./_-][^#:\n]*(?::(?! )[^#:\n]*)*", text) and text == text.strip()
+    return text if plain and _why_ambiguous(text) is None and _scalar(text) == text else json.dumps(text)
 
 
 class _Reader:
-    """Turns nodes into JSON values, collecting lines and problems."""
+    """Turns the parser's events into JSON values, collecting lines and problems.
 
-    def __init__(self, file: str, problems: list[Problem], resolver: Any) -> None:
-        self.file = file
-        self._resolver = resolver
-        self.problems = problems
-        self.lines: dict[YamlPath, int] = {}
-        self._seen: set[int] = set()
+    Events, not nodes: composing nodes recurses in C without a limit, and forgets tags that change nothing.
+    """
 
-    def read(self, node: yaml.Node, path: YamlPath) -> Any:
-        self.lines.setdefault(path, node.start_mark.line + 1)
-        if id(node) in self._seen:
-            self._refuse(node, path, "repeats another part of the file", "an alias (*name)", "the value itself")
+    def __init__(self, file: str, text: str) -> None:
+        self._file = file
+        self._text = text
+        self._problems: list[Problem] = []
+        self._lines: dict[YamlPath, int] = {}
+
+    def document(self) -> Document:
+        value: Any = None
+        try:
+            events: Iterator[Any] = _yaml.parse(self._text, Loader=_Loader)
+            roots = 0
+            for event in events:
+                if isinstance(event, yaml.DocumentStartEvent):
+                    roots += 1
+                    if roots > 1:
+                        self._refuse(event, (), "has a second document", "---", "one document in each file")
+                        break
+                elif isinstance(event, yaml.NodeEvent):
+                    value = self._value(event, events, ())
+            if not roots or (value is None and not self._problems):
+                self._fail(1, "is empty", "no value", "a mapping", "config: {}")
+        except yaml.YAMLError as error:
+            self._syntax(error)
+        return Document(file=self._file, value=value, lines=self._lines, problems=tuple(self._problems))
+
+    def _value(self, event: Any, events: Iterator[Any], path: YamlPath) -> Any:
+        self._lines.setdefault(path, event.start_mark.line + 1)
+        if len(path) > MAX_DEPTH:
+            found, accepted = f"more than {MAX_DEPTH} levels", f"at most {MAX_DEPTH} levels"
+            self._fail(event.start_mark.line + 1, "is nested too deeply", found, accepted)
+        self._refuse_marks(event, path)
+        if isinstance(event, yaml.MappingStartEvent):
+            return self._mapping(events, path)
+        if isinstance(event, yaml.SequenceStartEvent):
+            items: list[Any] = []
+            while not isinstance(item := next(events), yaml.SequenceEndEvent):
+                items.append(self._value(item, events, (*path, len(items))))
+            return items
+        if isinstance(event, yaml.AliasEvent):
             return None
-        self._seen.add(id(node))
-        if node.tag != self._implied_tag(node):
-            self._refuse(node, path, "has a tag", _tag(node.tag), "a value without a tag", "replicas: 2")
-            return None
-        if isinstance(node, yaml.MappingNode):
-            return self._mapping(node, path)
-        if isinstance(node, yaml.SequenceNode):
-            return [self.read(child, (*path, index)) for index, child in enumerate(node.value)]
-        return self._scalar(node, path)
+        text: str = event.value
+        if event.style:
+            return text
+        why = _why_ambiguous(text)
+        if why is None:
+            return _scalar(text)
+        accepted = "true, false, null, a decimal number, or a quoted string"
+        self._refuse(event, path, f"is {why}", _short(text), accepted, _unambiguous(text))
+        return None
 
-    def _implied_tag(self, node: yaml.Node) -> str:
-        """The tag the node has when none is written."""
-        implicit = (not getattr(node, "style", None), True)
-        return self._resolver.resolve(type(node), node.value if isinstance(node, yaml.ScalarNode) else None, implicit)
+    def _refuse_marks(self, event: Any, path: YamlPath) -> None:
+        if isinstance(event, yaml.AliasEvent):
+            found = f"an alias (*{event.anchor})"
+            self._refuse(event, path, "repeats another part of the file", found, "the value itself")
+            return
+        if event.anchor is not None:
+            self._refuse(event, path, "has an anchor", f"&{event.anchor}", "a value without an anchor, written out")
+        if event.tag is not None:
+            tag = event.tag.replace("tag:yaml.org,2002:", "!!")
+            self._refuse(event, path, "has a tag", tag, "a value without a tag", "replicas: 2")
 
-    def _mapping(self, node: yaml.MappingNode, path: YamlPath) -> dict[str, Any]:
+    def _mapping(self, events: Iterator[Any], path: YamlPath) -> dict[str, Any]:
         result: dict[str, Any] = {}
         first: dict[str, int] = {}
-        for key_node, value_node in node.value:
-            line = key_node.start_mark.line + 1
-            key = key_node.value if isinstance(key_node, yaml.ScalarNode) else None
-            if key is None or key_node.tag != "tag:yaml.org,2002:str":
-                found = str(key) if key is not None else "a mapping or list as key"
-                self._refuse(
-                    key_node, path, "has a key that is not a string", found, "a string; quote it", f'"{found}"'
-                )
-                continue
+        while not isinstance(event := next(events), yaml.MappingEndEvent):
+            line = event.start_mark.line + 1
+            key = self._key(event, events, path)
             here = (*path, key)
-            if key in result:
-                self._refuse(
-                    key_node, here, "stands twice", f"first on line {first[key]}, again on line {line}", "each key once"
-                )
-                continue
-            first[key] = line
-            self.lines[here] = line
-            result[key] = self.read(value_node, here)
+            if key in first:
+                found = f"first on line {first[key]}, again on line {line}"
+                self._refuse(event, here, "stands twice", found, "each key once")
+            else:
+                first[key] = self._lines[here] = line
+            value = self._value(next(events), events, here)
+            result.setdefault(key, value)
         return result
 
-    def _scalar(self, node: yaml.ScalarNode, path: YamlPath) -> Any:
-        text: str = node.value
-        if node.style:
-            return text
-        for pattern, why in _AMBIGUOUS:
-            if pattern.fullmatch(text):
-                self._refuse(
-                    node,
-                    path,
-                    f"is {why}",
-                    text,
-                    "true, false, null, a decimal number, or a quoted string",
-                    f'"{text}"',
-                )
-                return None
-        if text in ("", "null"):
-            return None
-        if text in ("true", "false"):
-            return text == "true"
-        if _INT.fullmatch(text):
-            return int(text)
-        return float(text) if _FLOAT.fullmatch(text) else text
+    def _key(self, event: Any, events: Iterator[Any], path: YamlPath) -> str:
+        message, accepted = "has a key that is not a string", "a string; quote it"
+        if not isinstance(event, yaml.ScalarEvent):
+            self._value(event, events, (*path, "?"))
+            if not isinstance(event, yaml.AliasEvent):
+                self._refuse(event, path, message, "a mapping or list as key", "a string")
+            return "?"
+        self._refuse_marks(event, path)
+        text = str(event.value)
+        if not event.style and (_why_ambiguous(text) is not None or _scalar(text) != text):
+            found = _short(text)
+            self._refuse(event, path, message, found or "nothing", accepted, json.dumps(found, ensure_ascii=False))
+        return text
 
-    def _refuse(
-        self, node: yaml.Node, path: YamlPath, message: str, found: str, accepted: str, example: str = ""
-    ) -> None:
-        line = node.start_mark.line + 1
-        self.problems.append(
+    def _refuse(self, event: Any, path: YamlPath, message: str, found: str, accepted: str, example: str = "") -> None:
+        self._problems.append(
             Problem(
-                file=self.file,
-                line=line,
+                file=self._file,
+                line=event.start_mark.line + 1,
                 path=dotted(path),
                 message=message,
                 found=found,
@@ -246,9 +245,47 @@ class _Reader:
             )
         )
 
+    def _fail(self, line: int, message: str, found: str, accepted: str, example: str = "") -> NoReturn:
+        """Nothing after this can be read."""
+        problem = Problem(file=self._file, line=line, message=message, found=found, accepted=accepted, example=example)
+        raise InputError([*self._problems, problem])
 
-def _tag(tag: str) -> str:
-    return tag.replace("tag:yaml.org,2002:", "!!")
+    def _syntax(self, error: yaml.YAMLError) -> NoReturn:
+        mark = getattr(error, "problem_mark", None)
+        position = getattr(error, "position", None)
+        line = mark.line + 1 if mark else self._text.encode()[:position].count(b"\n") + 1
+        found = getattr(error, "problem", None) or getattr(error, "reason", None) or "text that cannot be read"
+        accepted = "one YAML document of mappings, lists, strings, numbers, booleans and null"
+        self._fail(line, "is not YAML", str(found), accepted)
+
+
+def _why_ambiguous(text: str) -> str | None:
+    if sum(map(str.isdigit, text)) > _LONGEST_NUMBER and _LONG_NUMBER.fullmatch(text):
+        return f"a number of more than {_LONGEST_NUMBER} digits, which parsers round"
+    if len(text) > _LONGEST_AMBIGUOUS:
+        return None
+    return next((why for pattern, why in _AMBIGUOUS if pattern.fullmatch(text)), None)
+
+
+def _scalar(text: str) -> Any:
+    if text in ("", "null"):
+        return None
+    if text in ("true", "false"):
+        return text == "true"
+    if _INT.fullmatch(text):
+        return int(text)
+    return float(text) if _FLOAT.fullmatch(text) else text
+
+
+def _unambiguous(text: str) -> str:
+    word = text.lower()
+    if word in {"y", "yes", "on", "true"}:
+        return "true"
+    return "false" if word in {"n", "no", "off", "false"} else json.dumps(_short(text), ensure_ascii=False)
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= 80 else text[:79] + "…"
 
 
 def dotted(path: YamlPath) -> str:

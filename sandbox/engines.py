@@ -101,7 +101,7 @@ class Deployment:
         name = self.settings.delivery.namespace
         api = KubeApi(self.target)
         try:
-            if api.request("GET", f"/api/v1/namespaces/{name}", missing_ok=True) is None:
+            if not api.request("GET", f"/api/v1/namespaces/{name}", missing_ok=True):
                 body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
                 api.request("POST", "/api/v1/namespaces", json=body)
         except Rejected as error:
@@ -120,4 +120,4 @@ class Deployment:
             found = api.request("GET", "/api/v1/namespaces", params=query)
         finally:
             api.close()
-        return bool(cast("Mapping[str, Any]", found or {}).get("items"))
+        return bool(found.get("items"))

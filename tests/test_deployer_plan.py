@@ -15,6 +15,7 @@ import pytest
 from ladder.errors import CheckFailed, LadderError
 from ladder.recording import Recording, Resource
 from sandbox.deployer import Difference, Target
+from sandbox.deployer.fields import additions, taken_over
 from sandbox.deployer.kubernetes import NAMESPACE
 from sandbox.deployer.lock import locked
 from sandbox.deployer.model import Identity, Live
@@ -113,6 +114,27 @@ def test_a_lifecycle_rule_with_several_conditions_keeps_its_tags_as_written() ->
     assert rule["Filter"] == {"And": {"Prefix": "a/", "Tags": [{"Key": "kind", "Value": "log"}]}}
 
 
+def managed(manager: str, fields: dict[str, Any], **more: Any) -> dict[str, Any]:
+    return {"manager": manager, "apiVersion": "v1", "fieldsV1": fields, **more}
+
+
+def test_only_what_others_set_beyond_ours_in_the_spec_counts_as_added() -> None:
+    ours = {"f:spec": {"f:hard": {"f:pods": {}}}}
+    theirs = {"f:spec": {"f:hard": {".": {}, "f:pods": {}, "f:cpu": {}}}, "f:metadata": {"f:annotations": {}}}
+    entries = [
+        managed("us", ours),
+        managed("kubectl", theirs),
+        managed("controller", {"f:spec": {"f:x": {}}}, subresource="status"),
+        managed("other", {"f:status": {}}),
+    ]
+    item = {"apiVersion": "v1", "spec": {"hard": {"pods": "1", "cpu": "2"}}, "metadata": {"managedFields": entries}}
+    assert additions(item, "us") == (Difference("spec.hard.cpu", "2", None),)
+    first, *rest = taken_over(item, "us")
+    assert first["fieldsV1"] == {"f:spec": {"f:hard": {".": {}, "f:pods": {}, "f:cpu": {}}}}
+    assert [one["manager"] for one in rest] == ["controller", "kubectl", "other"]
+    assert rest[1]["fieldsV1"] == {"f:metadata": {"f:annotations": {}}}
+
+
 def test_secrets_are_found_wherever_they_are() -> None:
     assert list(find_secrets({"data": {"a": ["x", "pre[secret]"]}})) == ["data.a[1]"]
 
@@ -155,6 +177,12 @@ def test_a_part_goes_with_its_holder_and_is_named_there() -> None:
     bucket = live(BUCKET, "b")
     found = removals(bucket, live(POLICY, "b", holder=bucket.identity))
     assert [found.change(one).note for one in found.ordered] == ["with its BucketPolicy"]
+
+
+def test_an_alias_that_moved_to_another_key_outlives_its_old_one() -> None:
+    key = live(KEY, "old")
+    alias = live("aws:kms/alias:Alias", "alias/a", holder=key.identity)
+    assert removals(key, alias, wanted=frozenset({alias.identity})).parts(key) == []
 
 
 def test_a_part_goes_alone_when_its_holder_stays_recorded() -> None:

@@ -28,7 +28,7 @@ def command(stack: str, format_: str) -> None:
     from ladder.recorder import record_stack
 
     recording = record_stack(project.root(), stack)
-    resources = read_export(sys.stdin.read(), stack)
+    resources = read_export(sys.stdin.buffer.read().decode("utf-8", "replace"), recording)
     findings = compare(recording, resources)
     if format_ == "json":
         click.echo(json.dumps({"findings": [asdict(finding) for finding in findings]}, indent=2))

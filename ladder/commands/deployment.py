@@ -57,6 +57,7 @@ def open_deployment(stack: str, engine_name: str) -> tuple[Deployment, Engine]:
     engine = choose(Engine(engine_name))
     deployment = Deployment(root, stack, connect(default_state(root)))
     deployment.claim(engine)
+    deployment.prepare()
     return deployment, engine
 
 

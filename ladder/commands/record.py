@@ -31,4 +31,4 @@ def command(stack: str, format_: str) -> None:
         case "deployment":
             click.echo(json.dumps(as_deployment(recording), indent=2))
         case _:
-            as_table(recording)
+            click.echo(as_table(recording))

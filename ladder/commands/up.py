@@ -15,7 +15,6 @@ def command(stack: str, engine_name: str, format_: str) -> None:
     from sandbox.engines import Engine
 
     deployment, engine = open_deployment(stack, engine_name)
-    deployment.prepare()
     if engine is Engine.PULUMI:
         deployment.pulumi.up()
         return

@@ -4,8 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 
-from ladder.contract.stack import DataClass, ObjectLock, Previews, Rung, StackSettings, TierLevel
+from ladder.contract.stack import (
+    RESERVED_SERVICE_ACCOUNTS,
+    DataClass,
+    ObjectLock,
+    Previews,
+    Rung,
+    StackSettings,
+    TierLevel,
+)
 from ladder.contract.types import REGIONS, arn_account, duration, quantity
 
 __all__ = ["Violation", "across_stacks", "within_stack"]
@@ -169,23 +178,53 @@ def _buckets(settings: StackSettings) -> Iterator[Violation]:
             )
 
 
+_LONGEST_NAMESPACE, _LONGEST_ROLE, _LONGEST_RELEASE = 63, 64, 53
+
+
+def _names(settings: StackSettings) -> Iterator[Violation]:
+    """Names made from the environment's and a key's must be legal where they are used: Kubernetes, IAM, Helm."""
+    for key in settings.namespaces:
+        yield from _short_enough(("namespaces", key), "namespace", settings.namespace(key), _LONGEST_NAMESPACE)
+    for service in settings.services:
+        path = ("services", service)
+        if service in RESERVED_SERVICE_ACCOUNTS:
+            yield Violation(
+                path=path,
+                message="is the name of a ServiceAccount that is not a service's",
+                found=service,
+                accepted=f"any name but {', '.join(sorted(RESERVED_SERVICE_ACCOUNTS))}",
+            )
+        yield from _short_enough(path, "IAM role", settings.physical(service), _LONGEST_ROLE)
+        yield from _short_enough(path, "Helm release", service, _LONGEST_RELEASE)
+
+
+def _short_enough(path: Path, what: str, name: str, longest: int) -> Iterator[Violation]:
+    if len(name) > longest:
+        yield Violation(
+            path=path,
+            message=f"makes the name of its {what} too long",
+            found=f"{name} ({len(name)} characters)",
+            accepted=f"at most {longest} characters",
+        )
+
+
 def _compute(settings: StackSettings) -> Iterator[Violation]:
     for key, namespace in settings.namespaces.items():
         quota, containers = namespace.quota, namespace.containers
         for what in ("cpu", "memory"):
-            steps = [
+            steps: list[tuple[Path, str]] = [
                 (("containers", "request", what), getattr(containers.request, what)),
                 (("containers", "limit", what), getattr(containers.limit, what)),
                 (("containers", "max", what), getattr(containers.max, what)),
                 (("quota", "limits", what), getattr(quota.limits, what)),
             ]
             yield from _ascending(("namespaces", key), steps)
-            requests = [(("quota", "requests", what), getattr(quota.requests, what)), steps[-1]]
+            requests: list[tuple[Path, str]] = [(("quota", "requests", what), getattr(quota.requests, what)), steps[-1]]
             yield from _ascending(("namespaces", key), requests)
 
 
 def _ascending(prefix: Path, steps: list[tuple[Path, str]]) -> Iterator[Violation]:
-    for (low_path, low), (high_path, high) in zip(steps, steps[1:], strict=False):
+    for (low_path, low), (high_path, high) in pairwise(steps):
         if quantity(low) > quantity(high):
             yield Violation(
                 path=(*prefix, *low_path),
@@ -277,6 +316,7 @@ _WITHIN: tuple[Callable[[StackSettings], Iterator[Violation]], ...] = (
     _region,
     _references,
     _buckets,
+    _names,
     _compute,
     _data,
     _rollout,

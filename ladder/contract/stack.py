@@ -36,6 +36,9 @@ from ladder.contract.types import (
 )
 
 __all__ = [
+    "DELIVERY_SERVICE_ACCOUNT",
+    "RESERVED_SERVICE_ACCOUNTS",
+    "SECRET_READER_SERVICE_ACCOUNT",
     "Access",
     "BucketSettings",
     "Cloud",
@@ -64,6 +67,16 @@ __all__ = [
     "Tier",
     "TierLevel",
 ]
+
+
+DELIVERY_SERVICE_ACCOUNT = "delivery"
+"""Argo CD syncs as this ServiceAccount of the destination namespace, not as itself."""
+
+SECRET_READER_SERVICE_ACCOUNT = "secret-reader"  # noqa: S105 - a name, not a secret
+"""The ServiceAccount as which External Secrets reads."""
+
+RESERVED_SERVICE_ACCOUNTS = frozenset({"default", DELIVERY_SERVICE_ACCOUNT, SECRET_READER_SERVICE_ACCOUNT})
+"""What no service may be called: a service's name is its ServiceAccount."""
 
 
 class Rung(StrEnum):
@@ -328,6 +341,10 @@ class StackSettings(Settings):
     def namespace(self, key: str) -> str:
         """The physical name of a namespace, e.g. ``dev-services``."""
         return f"{self.environment.name}-{key}"
+
+    def physical(self, name: str) -> str:
+        """A name that is unique in the cluster and in the account: it carries the environment."""
+        return f"ladder-{self.environment.name}-{name}"
 
     def labels(self) -> dict[str, str]:
         """The labels every Kubernetes object of this environment carries."""

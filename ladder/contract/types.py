@@ -2,31 +2,32 @@
 
 from __future__ import annotations
 
+import functools
 import ipaddress
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import timedelta
-from decimal import Decimal
+from importlib import resources
 from typing import Annotated, Any
-from zoneinfo import ZoneInfo
 
-from croniter import CroniterError, croniter
-from pydantic import Field, GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
+
+from ladder.contract.regions import REGIONS
+from ladder.contract.units import DURATION_PATTERN, QUANTITY_PATTERN, cron_problem, duration, quantity
 
 __all__ = [
     "REGIONS",
     "AwsAccountId",
     "BucketName",
     "ChartRepository",
-    "HostName",
     "Cron",
     "Digest",
     "DnsLabel",
     "Duration",
     "GitBranch",
     "GitRepository",
+    "HostName",
     "IamRoleArn",
     "LabelValue",
     "LoopbackUrl",
@@ -35,6 +36,7 @@ __all__ = [
     "Region",
     "RegistryPrefix",
     "SecretPrefix",
+    "Text",
     "TimeZone",
     "TreePath",
     "arn_account",
@@ -42,70 +44,41 @@ __all__ = [
     "quantity",
 ]
 
-REGIONS: dict[str, frozenset[str]] = {
-    "aws": frozenset(
-        "af-south-1 ap-east-1 ap-northeast-1 ap-northeast-2 ap-northeast-3 ap-south-1 ap-south-2 ap-southeast-1 "
-        "ap-southeast-2 ap-southeast-3 ap-southeast-4 ap-southeast-5 ap-southeast-7 ca-central-1 ca-west-1 "
-        "eu-central-1 eu-central-2 eu-north-1 eu-south-1 eu-south-2 eu-west-1 eu-west-2 eu-west-3 il-central-1 "
-        "me-central-1 me-south-1 mx-central-1 sa-east-1 us-east-1 us-east-2 us-west-1 us-west-2".split()
-    ),
-    "aws-cn": frozenset({"cn-north-1", "cn-northwest-1"}),
-    "aws-us-gov": frozenset({"us-gov-east-1", "us-gov-west-1"}),
-}
-"""Regions by partition; a test holds them against botocore's own list."""
-
 
 @dataclass(frozen=True)
-class _Text:
+class Text:
     """The rule of a string type. ``check`` returns what is wrong, or None; ``pattern`` is for the JSON Schema."""
 
     check: Callable[[str], str | None]
     accepted: str
-    example: str
+    examples: tuple[str, ...]
     pattern: str | None = None
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         return core_schema.no_info_after_validator_function(self._validate, handler(source))
 
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
-        pattern = {"pattern": self.pattern} if self.pattern else {}
-        return {"type": "string", "description": f"Accepted: {self.accepted}", "examples": [self.example], **pattern}
+        pattern = {"pattern": f"^(?:{self.pattern})$"} if self.pattern else {}
+        return {
+            "type": "string",
+            "description": f"Accepted: {self.accepted}",
+            "examples": list(self.examples),
+        } | pattern
 
     def _validate(self, value: str) -> str:
         wrong = self.check(value)
         if wrong is None:
             return value
-        context = {"wrong": wrong, "accepted": self.accepted, "example": self.example}
-        raise PydanticCustomError("ladder", "{wrong}", context)
+        raise PydanticCustomError("ladder", "{wrong}", {"wrong": wrong})
 
 
-def _matching(pattern: str, accepted: str, example: str) -> _Text:
+def _matching(pattern: str, accepted: str, *examples: str) -> Text:
     compiled = re.compile(pattern)
     wrong = "does not have the required form"
-    return _Text(lambda value: None if compiled.fullmatch(value) else wrong, accepted, example, f"^(?:{pattern})$")
+    return Text(lambda value: None if compiled.fullmatch(value) else wrong, accepted, examples, pattern)
 
 
-_QUANTITY = re.compile(r"([0-9]+(?:\.[0-9]+)?|\.[0-9]+)(m|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei|[eE][+-]?[0-9]{1,2})?")
-_SUFFIXES = {
-    "": Decimal(1),
-    "m": Decimal("0.001"),
-    **{suffix: Decimal(1000) ** power for power, suffix in enumerate(["k", "M", "G", "T", "P", "E"], start=1)},
-    **{suffix: Decimal(1024) ** power for power, suffix in enumerate(["Ki", "Mi", "Gi", "Ti", "Pi", "Ei"], start=1)},
-}
-
-
-def quantity(value: str) -> Decimal:
-    """The number a Kubernetes quantity stands for (cores, bytes, items).
-
-    Rule: k8s.io/apimachinery ``resource.Quantity``, without signs; raises ValueError for anything else.
-    """
-    match = _QUANTITY.fullmatch(value)
-    if not match:
-        raise ValueError(f"not a quantity: {value!r}")
-    number, suffix = match[1], match[2] or ""
-    if suffix not in _SUFFIXES:
-        return Decimal(number + suffix)
-    return Decimal(number) * _SUFFIXES[suffix]
+_MOST = 2**63 - 1
 
 
 def _quantity_problem(value: str) -> str | None:
@@ -113,43 +86,34 @@ def _quantity_problem(value: str) -> str | None:
         number = quantity(value)
     except ValueError:
         return "is not a Kubernetes quantity"
+    if number > _MOST:
+        return "is more than Kubernetes can count"
     return None if number > 0 else "must be more than zero"
-
-
-_DURATION = re.compile(r"(?:[0-9]+(?:\.[0-9]+)?(?:ms|s|m|h))+")
-_DURATION_PART = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h)")
-_DURATION_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
-
-
-def duration(value: str) -> timedelta:
-    """The time a Go duration such as ``1h30m`` stands for; raises ValueError for anything else."""
-    if not _DURATION.fullmatch(value):
-        raise ValueError(f"not a duration: {value!r}")
-    return timedelta(
-        seconds=sum(float(number) * _DURATION_UNITS[unit] for number, unit in _DURATION_PART.findall(value))
-    )
 
 
 def _duration_problem(value: str) -> str | None:
     try:
-        return None if duration(value) > timedelta(0) else "must be more than zero"
-    except (ValueError, OverflowError):
+        return None if duration(value) else "must be more than zero"
+    except ValueError:
         return "is not a Go duration"
 
 
+_BUCKET_PATTERN = r"[a-z0-9][a-z0-9-]{1,61}[a-z0-9]"
 _RESERVED_BUCKET_PREFIXES = ("xn--", "sthree-", "amzn-s3-demo-")
 _RESERVED_BUCKET_SUFFIXES = ("-s3alias", "--ols-s3", "--x-s3", "--table-s3")
 
 
 def _bucket_problem(value: str) -> str | None:
-    if not re.fullmatch(r"[a-z0-9][a-z0-9-]{1,61}[a-z0-9]", value):
+    if not re.fullmatch(_BUCKET_PATTERN, value):
         return "is not a bucket name that works over TLS"
     if value.startswith(_RESERVED_BUCKET_PREFIXES) or value.endswith(_RESERVED_BUCKET_SUFFIXES):
         return "uses a prefix or suffix that S3 reserves"
     return None
 
 
-_ROLE_ARN = re.compile(r"arn:(aws|aws-cn|aws-us-gov):iam::([0-9]{12}):role/(?:[\x21-\x7e]{1,510}/)?[\w+=,.@-]{1,64}")
+_ROLE_ARN = re.compile(
+    r"arn:(aws|aws-cn|aws-us-gov):iam::([0-9]{12}):role/(?:[\x21-\x7e]{1,510}/)?[A-Za-z0-9_+=,.@-]{1,64}"
+)
 
 
 def arn_account(arn: str) -> str:
@@ -163,35 +127,17 @@ def _role_problem(value: str) -> str | None:
     return None if _ROLE_ARN.fullmatch(value) else "is not the ARN of an IAM role"
 
 
-_CRON_NAMES = re.compile(
-    r"\b(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec|sun|mon|tue|wed|thu|fri|sat)\b", re.IGNORECASE
-)
-
-
-def _cron_problem(value: str) -> str | None:
-    fields = value.split(" ")
-    if len(fields) != 5 or not all(fields):
-        return f"has {len(value.split())} fields, not five separated by single spaces"
-    if re.search(r"[^0-9*/,? -]", _CRON_NAMES.sub("", value)):
-        return "uses a form that Argo CD's cron parser does not know"
-    if re.search(r"(?:^|[,-])7", fields[4]):
-        return "names Sunday 7; Argo CD's cron parser counts from 0 (Sunday) to 6"
-    try:
-        croniter(value.replace("?", "*"))
-    except (CroniterError, ValueError, KeyError) as error:
-        return f"is not a cron schedule: {error}"
-    return None
-
-
 def _timezone_problem(value: str) -> str | None:
-    try:
-        ZoneInfo(value)
-    except (KeyError, ValueError, OSError):
-        return "is not in the time zone database"
-    return None
+    return None if value in _time_zones() else "is not in the time zone database"
 
 
-_GIT_URL = re.compile(r"(?:https://|file:///)[^\s?#]+")
+@functools.cache
+def _time_zones() -> frozenset[str]:
+    """Of the tzdata package: what a machine's own database holds, and whether case matters there, differs."""
+    return frozenset(resources.files("tzdata").joinpath("zones").read_text(encoding="utf-8").split())
+
+
+_GIT_URL = re.compile(r"(?:https://[A-Za-z0-9][A-Za-z0-9.:-]*/|file:///)[^\s?#]+")
 
 
 def _repository_problem(value: str) -> str | None:
@@ -202,9 +148,18 @@ def _repository_problem(value: str) -> str | None:
     return None if _GIT_URL.fullmatch(value) else "is not an https repository URL"
 
 
+def _branch_problem(value: str) -> str | None:
+    """Rule: ``git check-ref-format``, for the characters that need no quoting anywhere."""
+    if not re.fullmatch(r"[A-Za-z0-9](?:[A-Za-z0-9._/-]{0,99}[A-Za-z0-9_-])?", value):
+        return "is not a plain branch name"
+    if ".." in value or any(not part or part[0] == "." or part.endswith(".lock") for part in value.split("/")):
+        return "is a name git refuses"
+    return "follows whatever is checked out" if value == "HEAD" else None
+
+
 def _loopback_problem(value: str) -> str | None:
     match = re.fullmatch(r"http://(\[?[0-9a-fA-F.:]+?\]?|localhost):([0-9]{1,5})", value)
-    if not match:
+    if not match or not 0 < int(match[2]) < 65536:
         return "is not a plain http URL with a port and no path"
     host = match[1].strip("[]")
     try:
@@ -229,55 +184,44 @@ _LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 _REGISTRY = rf"{_LABEL}(?:\.{_LABEL})*(?::[0-9]{{1,5}})?(?:/[a-z0-9]+(?:[._-]+[a-z0-9]+)*)"
 
 Quantity = Annotated[
-    str, _Text(_quantity_problem, "a Kubernetes quantity above zero", "500m, 4, 2Gi"), Field(examples=["500m, 4, 2Gi"])
+    str, Text(_quantity_problem, "a Kubernetes quantity above zero", ("500m", "4", "2Gi"), QUANTITY_PATTERN)
 ]
 Duration = Annotated[
-    str, _Text(_duration_problem, "a Go duration above zero, of h, m, s, ms", "1h30m"), Field(examples=["1h30m"])
+    str, Text(_duration_problem, "a Go duration above zero, of h, m, s, ms", ("1h30m",), DURATION_PATTERN)
 ]
 Cron = Annotated[
     str,
-    _Text(_cron_problem, "five cron fields: minute hour day-of-month month day-of-week", "0 9 * * 1-4"),
-    Field(examples=["0 9 * * 1-4"]),
+    Text(
+        cron_problem, "five cron fields: minute, hour, day of month, month, day of week (0 is Sunday)", ("0 9 * * 1-4",)
+    ),
 ]
-TimeZone = Annotated[
-    str,
-    _Text(_timezone_problem, "a name of the time zone database", "Europe/Berlin"),
-    Field(examples=["Europe/Berlin"]),
-]
-AwsAccountId = Annotated[
-    str, _matching(r"[0-9]{12}", "twelve digits, quoted", '"111122223333"'), Field(examples=['"111122223333"'])
-]
+TimeZone = Annotated[str, Text(_timezone_problem, "a name of the time zone database", ("Europe/Berlin",))]
+AwsAccountId = Annotated[str, _matching(r"[0-9]{12}", "twelve digits, quoted", "111122223333")]
 IamRoleArn = Annotated[
-    str,
-    _Text(_role_problem, "the ARN of one IAM role", "arn:aws:iam::111122223333:role/deployer"),
-    Field(examples=["arn:aws:iam::111122223333:role/deployer"]),
+    str, Text(_role_problem, "the ARN of one IAM role", ("arn:aws:iam::111122223333:role/deployer",))
 ]
-Region = Annotated[str, _Text(_region_problem, "an AWS region", "eu-central-1"), Field(examples=["eu-central-1"])]
+Region = Annotated[str, Text(_region_problem, "an AWS region", ("eu-central-1",))]
 BucketName = Annotated[
     str,
-    _Text(
+    Text(
         _bucket_problem,
         "3 to 63 of a-z, 0-9 and -, first and last a letter or digit, no reserved prefix or suffix",
-        "acme-ladder-dev-uploads",
+        ("acme-ladder-dev-uploads",),
+        _BUCKET_PATTERN,
     ),
-    Field(examples=["acme-ladder-dev-uploads"]),
 ]
 Digest = Annotated[
-    str,
-    _matching(r"sha256:[a-f0-9]{64}", "sha256: and 64 lower-case hexadecimal digits", "sha256:" + "0a" * 32),
-    Field(examples=["sha256:" + "0a" * 32]),
+    str, _matching(r"sha256:[a-f0-9]{64}", "sha256: and 64 lower-case hexadecimal digits", "sha256:" + "0a" * 32)
 ]
 DnsLabel = Annotated[
     str,
     _matching(r"[a-z](?:[a-z0-9-]{0,61}[a-z0-9])?", "a DNS label: a-z, 0-9 and -, a letter first, at most 63", "web"),
-    Field(examples=["web"]),
 ]
 LabelValue = Annotated[
     str,
     _matching(
         r"[A-Za-z0-9](?:[A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?", "a Kubernetes label value, at most 63", "team-platform"
     ),
-    Field(examples=["team-platform"]),
 ]
 OidcIssuer = Annotated[
     str,
@@ -286,18 +230,11 @@ OidcIssuer = Annotated[
         "the issuer's host and path without https://",
         "oidc.eks.eu-central-1.amazonaws.com/id/0123456789ABCDEF0123456789ABCDEF",
     ),
-    Field(examples=["oidc.eks.eu-central-1.amazonaws.com/id/0123456789ABCDEF0123456789ABCDEF"]),
 ]
 GitRepository = Annotated[
-    str,
-    _Text(_repository_problem, "an https repository URL without credentials", "https://github.com/acme/app"),
-    Field(examples=["https://github.com/acme/app"]),
+    str, Text(_repository_problem, "an https repository URL without credentials", ("https://github.com/acme/app",))
 ]
-GitBranch = Annotated[
-    str,
-    _matching(r"[A-Za-z0-9](?:[A-Za-z0-9._/-]{0,99}[A-Za-z0-9])?", "a branch name", "main"),
-    Field(examples=["main"]),
-]
+GitBranch = Annotated[str, Text(_branch_problem, "a branch name", ("main",))]
 ChartRepository = Annotated[
     str,
     _matching(
@@ -305,7 +242,6 @@ ChartRepository = Annotated[
         "an OCI repository",
         "oci://ghcr.io/acme/charts/service",
     ),
-    Field(examples=["oci://ghcr.io/acme/charts/service"]),
 ]
 RegistryPrefix = Annotated[
     str,
@@ -314,27 +250,15 @@ RegistryPrefix = Annotated[
         "registry host and repository path, lower case, without scheme, tag or wildcard",
         "ghcr.io/acme",
     ),
-    Field(examples=["ghcr.io/acme"]),
 ]
 SecretPrefix = Annotated[
     str,
     _matching(
         r"[A-Za-z0-9_+=.@-]+(?:/[A-Za-z0-9_+=.@-]+)*", "a secret name's prefix without slash at the end", "ladder/dev"
     ),
-    Field(examples=["ladder/dev"]),
 ]
-TreePath = Annotated[
-    str,
-    _Text(_tree_path_problem, "a relative path inside the repository", "gitops/envs"),
-    Field(examples=["gitops/envs"]),
-]
+TreePath = Annotated[str, Text(_tree_path_problem, "a relative path inside the repository", ("gitops/envs",))]
 LoopbackUrl = Annotated[
-    str,
-    _Text(_loopback_problem, "an http URL of this machine with a port", "http://127.0.0.1:4566"),
-    Field(examples=["http://127.0.0.1:4566"]),
+    str, Text(_loopback_problem, "an http URL of this machine with a port", ("http://127.0.0.1:4566",))
 ]
-HostName = Annotated[
-    str,
-    _matching(rf"{_LABEL}(?:\.{_LABEL})+", "a host name", "previews.example.com"),
-    Field(examples=["previews.example.com"]),
-]
+HostName = Annotated[str, _matching(rf"{_LABEL}(?:\.{_LABEL})+", "a host name", "previews.example.com")]

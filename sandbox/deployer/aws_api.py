@@ -7,15 +7,12 @@ from collections.abc import Callable
 from threading import Lock
 from typing import Any, TypeVar, cast
 
-import botocore.session  # pyright: ignore[reportMissingTypeStubs]
-from botocore.config import Config  # pyright: ignore[reportMissingTypeStubs]
-from botocore.exceptions import (  # pyright: ignore[reportMissingTypeStubs]
-    ClientError,
-    HTTPClientError,
-    ParamValidationError,
-)
-from botocore.exceptions import ConnectionError as AwsConnectionError  # pyright: ignore[reportMissingTypeStubs]
-from botocore.loaders import create_loader  # pyright: ignore[reportMissingTypeStubs]
+import botocore.loaders
+import botocore.session
+from botocore.config import Config
+from botocore.exceptions import ClientError, HTTPClientError, ParamValidationError
+from botocore.exceptions import ConnectionError as AwsConnectionError
+from botocore.parsers import ResponseParserError
 
 from .model import Rejected, Target
 from .retry import TransientError, patiently
@@ -25,7 +22,7 @@ __all__ = ["AwsApi"]
 T = TypeVar("T")
 
 # Service models take longer to read than most calls take: once a process.
-_LOADER: Any = create_loader()
+_LOADER = cast("Any", botocore.loaders).Loader()
 _THROTTLED = ("Throttling", "ThrottlingException", "RequestLimitExceeded", "SlowDown", "TooManyRequestsException")
 
 
@@ -107,7 +104,7 @@ class AwsApi:
 def _translated(call: Callable[[], T]) -> T:
     try:
         return call()
-    except (AwsConnectionError, HTTPClientError) as error:
+    except (AwsConnectionError, HTTPClientError, ResponseParserError) as error:
         raise TransientError(f"{type(error).__name__}: {error}") from error
     except ParamValidationError as error:
         raise Rejected(str(error), code="ParamValidation") from error

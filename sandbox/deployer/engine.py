@@ -16,7 +16,7 @@ from .aws import Aws
 from .kubernetes import NAMESPACE, Kubernetes
 from .lock import locked
 from .model import Change, Difference, Identity, Live, Target
-from .plan import Removals, check, deployable, guards_of, placeholders
+from .plan import Removals, check, deployable, guards_of, judged, placeholders
 from .values import substitute
 
 __all__ = ["OnChange", "destroy", "drift", "preview", "up"]
@@ -167,7 +167,7 @@ class _Pass:
 
     def everything(self) -> Removals:
         """All that the stack owns, but for what the recording protects or retains."""
-        resources = check(self._resources, self._sides)
+        resources, _ = judged(self._resources, self._sides)
         self._survey()
         guards = guards_of(self._recording, resources) if self._recording else {}
         return Removals(self._stack, self._lives, guards=guards, recorded=resources)

@@ -88,6 +88,14 @@ class KubeApi:
             headers={"Content-Type": "application/apply-patch+yaml"},
         )
 
+    def set_managed_fields(self, type_: ResourceType, namespace: str, name: str, fields: list[dict[str, Any]]) -> None:
+        self.request(
+            "PATCH",
+            type_.path(namespace, name),
+            json=[{"op": "replace", "path": "/metadata/managedFields", "value": fields}],
+            headers={"Content-Type": "application/json-patch+json"},
+        )
+
     def delete(self, type_: ResourceType, namespace: str, name: str, uid: str) -> None:
         """Begin the deletion of exactly this object; what is gone or was made anew meanwhile is left alone."""
         body = {"propagationPolicy": "Background", "preconditions": {"uid": uid}}

@@ -12,6 +12,7 @@ from typing import Any
 from ladder.errors import CheckFailed
 from ladder.recording import Resource
 
+from .fields import additions, taken_over
 from .kube_api import MANAGER, KubeApi, ResourceType
 from .model import Difference, Identity, Live, Rejected, Target
 from .retry import wait_until
@@ -107,7 +108,8 @@ class Kubernetes:
                 self._try_creation(resource)
             return ()
         after = self.api.apply(*self._place(resource.inputs), self._body(resource), dry=True)
-        return tuple(_masked(resource, one) for one in differences(dict(live.properties), _comparable(after)))
+        found = (*differences(dict(live.properties), _comparable(after)), *live.additions)
+        return tuple(_masked(resource, one) for one in found)
 
     def _try_creation(self, resource: Resource) -> None:
         try:
@@ -120,7 +122,15 @@ class Kubernetes:
     def apply(self, resource: Resource, live: Live | None) -> Live:
         if live is not None and live.deleting:
             self.wait_gone([live])
+        elif live is not None and live.additions:
+            self._take_over(live)
         return _live(self.api.apply(*self._place(resource.inputs), self._body(resource), dry=False))
+
+    def _take_over(self, live: Live) -> None:
+        type_, namespace, name = self._place(live.properties)
+        item = self.api.get(type_, namespace, name)
+        if item is not None:
+            self.api.set_managed_fields(type_, namespace, name, taken_over(item, MANAGER))
 
     def settle(self, lives: Iterable[Live]) -> None:
         """Wait as the real provider does: namespaces active, quotas counted."""
@@ -203,6 +213,7 @@ def _live(item: Mapping[str, Any]) -> Live:
         protected=annotations.get(PROTECT) == "true",
         retained=annotations.get(RETAIN) == "true",
         deleting="deletionTimestamp" in metadata,
+        additions=additions(item, MANAGER),
     )
 
 

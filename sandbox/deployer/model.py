@@ -61,7 +61,8 @@ class Live:
     ``properties`` has the shape that its kind compares; ``outputs`` what only the provider knows (ids, ARNs), under
     Pulumi's output names; ``status`` what a controller reports. ``stack`` is the owner found on it, empty if none. A
     part (a bucket's policy, a key's alias) names its ``holder`` and lives and dies with it. ``deleting`` is set on what
-    is already on its way out, ``inert`` on a part that has nothing to take away.
+    is already on its way out, ``inert`` on a part that has nothing to take away. ``additions`` are what others set
+    besides, and what would have to go.
     """
 
     type: str
@@ -77,6 +78,7 @@ class Live:
     retained: bool = False
     deleting: bool = False
     inert: bool = False
+    additions: tuple[Difference, ...] = ()
 
     @property
     def name(self) -> str:

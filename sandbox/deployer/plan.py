@@ -12,7 +12,7 @@ from .kubernetes import NAMESPACE
 from .model import Change, Identity, Live
 from .values import find_secrets
 
-__all__ = ["Removals", "check", "deployable", "guards_of", "placeholders"]
+__all__ = ["Removals", "check", "deployable", "guards_of", "judged", "placeholders"]
 
 # Without a recording, what uses goes before what is used.
 _RANKS = ("kubernetes:", "aws:s3/", "aws:iam/", "aws:kms/")
@@ -33,6 +33,14 @@ def deployable(recording: Recording) -> tuple[Resource, ...]:
 
 def check(resources: Iterable[Resource], sides: Iterable[Judge]) -> dict[Identity, Resource]:
     """Each resource under its identity. Raises LadderError with everything that cannot be deployed."""
+    found, problems = judged(resources, sides)
+    if problems:
+        raise LadderError("\n".join([*problems, "nothing was changed"]))
+    return found
+
+
+def judged(resources: Iterable[Resource], sides: Iterable[Judge]) -> tuple[dict[Identity, Resource], list[str]]:
+    """Each deployable resource under its identity, and what is wrong with the others."""
     sides = tuple(sides)
     found: dict[Identity, Resource] = {}
     problems: list[str] = []
@@ -45,9 +53,7 @@ def check(resources: Iterable[Resource], sides: Iterable[Judge]) -> dict[Identit
             if other is not resource:
                 wrong.append(f"it is the same {' '.join(side.identity(resource))} as {other.urn}")
         problems += [f"{resource.urn}: {one}" for one in wrong]
-    if problems:
-        raise LadderError("\n".join([*problems, "nothing was changed"]))
-    return found
+    return found, problems
 
 
 def placeholders(resource: Resource, live: Live) -> dict[str, str]:
@@ -129,7 +135,8 @@ class Removals:
         """What goes with this one."""
         if self._reasons[live.identity]:
             return []
-        return [one for one in self._lives.values() if one.holder == live.identity and not one.inert]
+        held = [one for one in self._lives.values() if one.holder == live.identity and not one.inert]
+        return [one for one in held if one.identity not in self._wanted]
 
     def inputs(self, live: Live) -> Mapping[str, Any]:
         resource = self._recorded.get(live.identity)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from itertools import count
 from typing import Any
 
 import pytest
 
 from ladder.errors import CheckFailed, LadderError
 from sandbox.connection import Sandbox
-from sandbox.deployer import Change, Patience, Target, destroy, drift, preview, up
+from sandbox.deployer import Change, Difference, Patience, Target, destroy, drift, preview, up
 from tests.sandbox.test_deployer_support import Program, actions, aws, edit, every_type, keys_of, kube, names, proxied
 
 pytestmark = pytest.mark.servers
@@ -26,30 +26,22 @@ def target(sandbox: Sandbox) -> Target:
 
 
 @pytest.fixture(scope="module")
-def everything(target: Target) -> Iterator[Program]:
+def everything(target: Target) -> Program:
     """A stack with every type in it, up; each test leaves it as it was."""
     program = every_type("every")
     up(program.recording(), target)
-    yield program
-    destroy(program.recording(), target)
+    return program
 
 
 @pytest.fixture(scope="module")
-def stacks(target: Target) -> Iterator[list[str]]:
-    """Stacks to destroy at the end, all at once, since each waits for its namespaces."""
-    used: list[str] = []
-    yield used
-    with ThreadPoolExecutor(8) as pool:
-        for _ in pool.map(lambda stack: destroy(stack, target), used):
-            pass
+def numbers() -> Iterator[int]:
+    return count()
 
 
 @pytest.fixture
-def small(stacks: list[str]) -> Program:
+def small(numbers: Iterator[int]) -> Program:
     """An empty stack of the test's own."""
-    program = Program(f"small{len(stacks)}")
-    stacks.append(program.stack)
-    return program
+    return Program(f"small{next(numbers)}")
 
 
 def test_preview_of_a_new_stack_creates_everything_and_changes_nothing(target: Target) -> None:
@@ -197,6 +189,22 @@ def test_drift_is_found_and_repaired(everything: Program, target: Target) -> Non
     found = drift(recording, target)
     assert sorted(change.name for change in found) == sorted(name.strip() for name in faults)
     assert sorted(names(up(recording, target), "create", "update")) == sorted(name.strip() for name in faults)
+    assert drift(recording, target) == ()
+
+
+def test_what_others_add_to_a_spec_is_drift_and_is_taken_away(everything: Program, target: Target) -> None:
+    recording = everything.recording()
+    path = "/apis/networking.k8s.io/v1/namespaces/every-services/networkpolicies/default-deny"
+    edit(target, path, {"spec": {"ingress": [{}]}, "metadata": {"annotations": {"note": "theirs"}}})
+    edit(target, "/api/v1/namespaces/every-services/resourcequotas/quota", {"spec": {"hard": {"secrets": "1"}}})
+    found = {change.name: change.differences for change in drift(recording, target)}
+    assert found.keys() == {"every-services/default-deny", "every-services/quota"}
+    assert found["every-services/default-deny"] == (Difference("spec.ingress", [{}], None),)
+    assert found["every-services/quota"] == (Difference("spec.hard.secrets", "1", None),)
+    assert sorted(names(up(recording, target), "update")) == sorted(found)
+    live = kube(target, "GET", path)
+    assert "ingress" not in live["spec"]
+    assert live["metadata"]["annotations"] == {"note": "theirs"}
     assert drift(recording, target) == ()
 
 
