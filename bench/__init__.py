@@ -1,0 +1,1 @@
+"""Measurements, as medians and ratios: ``make bench``."""
