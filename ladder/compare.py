@@ -197,9 +197,12 @@ def _resource(recorded: Resource, state: Mapping[str, Any], names: _Names) -> It
 
 
 def _changed(urn: str, path: str, mine: Any, theirs: Any) -> Finding:
+    return Finding(kind=Kind.CHANGED, urn=urn, path=path, recorded=mine, real=_discreet(mine, theirs))
+
+
+def _discreet(mine: Any, theirs: Any) -> Any:
     """What the program keeps secret is not shown where the state holds it in plain text."""
-    shown = "not secret" if mine == REDACTED else theirs
-    return Finding(kind=Kind.CHANGED, urn=urn, path=path, recorded=mine, real=shown)
+    return "not secret" if REDACTED in json.dumps(mine) and theirs != REDACTED else theirs
 
 
 def _provider(reference: str | None) -> str:
@@ -223,7 +226,8 @@ def _outputs(
     same = _same_to_kubernetes if recorded.type.startswith("kubernetes:") else _same
     for path, mine, theirs in _differences(declared, outputs, same, subset=True):
         if REDACTED not in (mine, theirs):
-            yield Finding(kind=Kind.OUT_OF_BAND, urn=recorded.urn, path=path, recorded=mine, real=theirs)
+            real = _discreet(mine, theirs)
+            yield Finding(kind=Kind.OUT_OF_BAND, urn=recorded.urn, path=path, recorded=mine, real=real)
     predicted = {key: value for key, value in recorded.outputs.items() if key not in recorded.inputs}
     for key, value in {"id": recorded.id, **predicted}.items():
         real = state.get("id") if key == "id" else outputs.get(key, REDACTED)
@@ -254,7 +258,7 @@ def _plain(value: Any, recorded: Any) -> Any:
     fields = cast("Mapping[str, Any]", value)
     if _SIGNATURE in fields:
         return REDACTED
-    mine = cast("Mapping[str, Any]", recorded) if isinstance(recorded, Mapping) else {}
+    mine: Mapping[str, Any] = cast("Mapping[str, Any]", recorded) if isinstance(recorded, Mapping) else {}
     filled_in = set(fields.get("__defaults") or [])
     return {
         key: _plain(item, mine.get(key))
