@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
 from pathlib import Path
-from typing import Any, cast
 
 from ladder.contract import StackSettings, ladder_settings, stack_file
 from ladder.errors import CheckFailed, InputError, Problem
@@ -93,7 +91,8 @@ class Deployment:
             )
         if engine is Engine.PULUMI and not deployed and self._namespaces_of_builtin():
             raise CheckFailed(
-                f"{self.stack} was brought up by the built-in engine; use --engine builtin, or destroy it with that first"
+                f"{self.stack} was brought up by the built-in engine;"
+                " use --engine builtin, or destroy it with that first"
             )
 
     def prepare(self) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
@@ -27,7 +27,8 @@ def has_resources(backend: Path, stack: str) -> bool:
     except (OSError, ValueError):
         return False
     latest = cast("Mapping[str, Any]", document.get("checkpoint", {}).get("latest") or {})
-    return any(resource["type"] != "pulumi:pulumi:Stack" for resource in latest.get("resources") or [])
+    resources = cast("Sequence[Mapping[str, Any]]", latest.get("resources") or [])
+    return any(resource["type"] != "pulumi:pulumi:Stack" for resource in resources)
 
 
 @dataclass(frozen=True)

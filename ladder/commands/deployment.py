@@ -64,7 +64,7 @@ def open_deployment(stack: str, engine_name: str) -> tuple[Deployment, Engine]:
 def announce(format_: str) -> Callable[[Change], None]:
     """Tells of each change as it is done, on a terminal or in a log; silent where JSON is asked for."""
     if format_ == "json":
-        return lambda change: None
+        return lambda _: None
     console = Console(highlight=False, soft_wrap=True)
     return lambda change: console.print(_line(change))
 

@@ -13,7 +13,6 @@ from ladder import project
 from sandbox import deployer
 from sandbox.connection import Sandbox
 from sandbox.engines import Deployment
-
 from tests.sandbox.cluster import Answer, Cluster, container, image, pod
 
 pytestmark = pytest.mark.servers

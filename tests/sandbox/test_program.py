@@ -41,9 +41,7 @@ def _afterwards(sandbox: Sandbox) -> Iterator[None]:
 
 
 @pytest.fixture
-def ladder(
-    root: Path, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Ladder:
+def ladder(root: Path, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Ladder:
     """Runs a verb with the built-in engine; answers its exit code and JSON.
 
     A test's first ``up`` brings the stack to what its file says, whatever an earlier test left.
