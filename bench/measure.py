@@ -59,7 +59,7 @@ def median_of(name: str, values: Sequence[float], unit: str, **more: Any) -> Fig
 
 
 def print_figures(figures: Sequence[Figure]) -> None:
-    console = Console(highlight=False, soft_wrap=True)
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else 200)
     console.print(
         f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
     )

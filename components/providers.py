@@ -18,14 +18,15 @@ def create_providers(cloud: Cloud, cluster: Cluster, parent: pulumi.Resource) ->
 
 
 def _create_aws(cloud: Cloud, opts: pulumi.ResourceOptions) -> aws.Provider:
-    stand_in = cloud.stand_in
+    """Arguments are classes, not dicts, whose keys a provider would get as they are (pulumi/pulumi-aws#5271)."""
+    role, url = cloud.deployer_role, cloud.stand_in
     return aws.Provider(
         "aws",
         region=cloud.region,
         allowed_account_ids=[cloud.account],
-        assume_roles=[{"role_arn": cloud.deployer_role, "session_name": "ladder"}] if cloud.deployer_role else None,
-        endpoints=[{"iam": stand_in, "kms": stand_in, "s3": stand_in, "sts": stand_in}] if stand_in else None,
-        s3_use_path_style=True if stand_in else None,
+        assume_roles=[aws.ProviderAssumeRoleArgs(role_arn=role, session_name="ladder")] if role else None,
+        endpoints=[aws.ProviderEndpointArgs(iam=url, kms=url, s3=url, sts=url)] if url else None,
+        s3_use_path_style=True if url else None,
         skip_metadata_api_check=True,
         opts=opts,
     )

@@ -6,7 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from pydantic.json_schema import GenerateJsonSchema
+from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
+from pydantic_core import core_schema
 
 from ladder.contract import CONFIG_NAMESPACE, StackSettings
 from ladder.files import write_atomically
@@ -70,7 +71,11 @@ def _stack() -> dict[str, Any]:
 
 
 class _Schema(GenerateJsonSchema):
-    """Without generated titles: they repeat the key."""
+    """Without generated titles, which repeat the key, and with maps closed to keys of another form."""
+
+    def dict_schema(self, schema: core_schema.DictSchema) -> JsonSchemaValue:
+        made = super().dict_schema(schema)
+        return {**made, "additionalProperties": False} if "patternProperties" in made else made
 
     def field_title_should_be_set(self, schema: Any) -> bool:  # noqa: ARG002 - pydantic's signature
         return False

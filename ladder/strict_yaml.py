@@ -33,6 +33,7 @@ _LONGEST_AMBIGUOUS = 64
 """Longer text is not tried against patterns that take quadratic time."""
 
 _LONG_NUMBER = re.compile(r"[-+]?(?:[0-9_]+(?:\.[0-9_]*)?|0[xob][0-9a-f_]+)", re.IGNORECASE)
+_PLAIN = re.compile(r"[A-Za-z0-9](?:(?:[A-Za-z0-9._/@+=* -]|:(?! ))*[A-Za-z0-9])?")
 _INT = re.compile(r"[-+]?(?:0|[1-9][0-9]*)")
 _FLOAT = re.compile(r"[-+]?(?:0|[1-9][0-9]*)\.[0-9]+")
 _AMBIGUOUS: tuple[tuple[re.Pattern[str], str], ...] = (
@@ -131,8 +132,8 @@ def examine(path: Path, *, name: str | None = None) -> Document:
 
 def as_yaml(text: str) -> str:
     """A string as it may stand in a file: quoted where it would be read as something else."""
-    plain = re.fullmatch(r"[A-Za-z0-9./_-][^#:\n]*(?::(?! )[^#:\n]*)*", text) and text == text.strip()
-    return text if plain and _why_ambiguous(text) is None and _scalar(text) == text else json.dumps(text)
+    plain = _PLAIN.fullmatch(text) and _why_ambiguous(text) is None and _scalar(text) == text
+    return text if plain else json.dumps(text, ensure_ascii=False)
 
 
 class _Reader:
@@ -260,9 +261,10 @@ class _Reader:
 
 
 def _why_ambiguous(text: str) -> str | None:
-    if sum(map(str.isdigit, text)) > _LONGEST_NUMBER and _LONG_NUMBER.fullmatch(text):
+    long = len(text) > _LONGEST_AMBIGUOUS
+    if (long or sum(map(str.isdigit, text)) > _LONGEST_NUMBER) and _LONG_NUMBER.fullmatch(text):
         return f"a number of more than {_LONGEST_NUMBER} digits, which parsers round"
-    if len(text) > _LONGEST_AMBIGUOUS:
+    if long:
         return None
     return next((why for pattern, why in _AMBIGUOUS if pattern.fullmatch(text)), None)
 

@@ -1,0 +1,374 @@
+"""Every joined rule of the contract: one case in which it speaks, at the right path, and one in which it is silent."""
+
+from __future__ import annotations
+
+import ast
+import json
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ladder.contract import StackSettings, rules
+from ladder.contract.rules import Violation, across_stacks, within_stack
+from ladder.contract.stack import RESERVED_SERVICE_ACCOUNTS
+from tests.support import STACKS, put, settings_sections
+
+LONG = "a" * 63
+
+
+@dataclass(frozen=True)
+class Case:
+    """What is changed in a stack's settings, where the rule speaks, and a change of the same kind it accepts."""
+
+    stack: str
+    broken: Mapping[str, Any]
+    at: str
+    says: str
+    kept: Mapping[str, Any] = field(default_factory=dict)
+
+
+def _role(account: str, name: str = "role", partition: str = "aws") -> str:
+    return f"arn:{partition}:iam::{account}:role/{name}"
+
+
+DEV, STAGING, PROD, OUTSIDE = "210987654321", "321098765432", "432109876543", "765432109876"
+LOCK = {"enabled": True, "mode": "governance", "days": 30}
+PREVIEWS = {
+    "enabled": True,
+    "owner": "acme",
+    "repository": "shop",
+    "label": "preview",
+    "host": "previews.acme.dev",
+    "ttl": "72h",
+    "maxCount": 20,
+    "requeue": "5m",
+}
+
+WITHIN = {
+    "an environment must stand in accounts": Case(
+        "dev", {"accounts": {"staging": STAGING}}, "accounts", "lacks the environment 'dev'", {"accounts": {"dev": DEV}}
+    ),
+    "the account must be the environment's": Case(
+        "dev",
+        {"cloud.account": OUTSIDE, "cloud.deployerRole": None, "cloud.keyAdministratorRole": _role(OUTSIDE)},
+        "cloud.account",
+        "is not this environment's account",
+    ),
+    "no two environments share an account": Case(
+        "dev",
+        {"accounts": {"dev": DEV, "staging": DEV}},
+        "accounts.staging",
+        "is also the account of 'dev'",
+        {"accounts": {"dev": DEV, "staging": OUTSIDE}},
+    ),
+    "prod is not deployed by a lower rung's role": Case(
+        "prod",
+        {"cloud.deployerRole": _role(STAGING)},
+        "cloud.deployerRole",
+        "is a role of 'staging'",
+        {"cloud.deployerRole": None},
+    ),
+    "prod's keys are not administered by a lower rung's role": Case(
+        "prod",
+        {"cloud.keyAdministratorRole": _role(DEV)},
+        "cloud.keyAdministratorRole",
+        "is a role of 'dev'",
+        {"cloud.keyAdministratorRole": _role(PROD, "security/team")},
+    ),
+    "prod's keys are not administered from outside": Case(
+        "prod",
+        {"cloud.keyAdministratorRole": _role(OUTSIDE)},
+        "cloud.keyAdministratorRole",
+        "is a role of another account",
+    ),
+    "no lower rung replicates into prod": Case(
+        "prod",
+        {"cloud.replicationRoles": {"archive": _role(DEV)}},
+        "cloud.replicationRoles.archive",
+        "is a role of 'dev'",
+        {"cloud.replicationRoles": {"archive": _role(OUTSIDE), "own": _role(PROD)}},
+    ),
+    "prod replicates into no lower rung": Case(
+        "dev",
+        {"cloud.replicationRoles": {"archive": _role(PROD)}},
+        "cloud.replicationRoles.archive",
+        "is a role of 'prod'",
+        {"cloud.replicationRoles": {"archive": _role(OUTSIDE)}},
+    ),
+    "a role is of the stack's partition": Case(
+        "prod",
+        {"cloud.replicationRoles": {"archive": _role(OUTSIDE, partition="aws-cn")}},
+        "cloud.replicationRoles.archive",
+        "is of another partition",
+    ),
+    "a region is of the stack's partition": Case(
+        "dev",
+        {"cloud.region": "cn-north-1"},
+        "cloud.region",
+        "is not in the partition aws",
+        {"cloud.region": "us-east-1"},
+    ),
+    "a bucket names a key": Case(
+        "dev", {"buckets.uploads.key": "nothing"}, "buckets.uploads.key", "names no key", {"buckets.uploads.key": "logs"}
+    ),
+    "a bucket's key may be used through S3": Case(
+        "dev", {"buckets.uploads.key": "secrets"}, "buckets.uploads.key", "may not be used through S3"
+    ),
+    "a log bucket's key is open to log delivery": Case(
+        "dev",
+        {"buckets.logs.key": "data"},
+        "buckets.logs.key",
+        "log delivery may not use",
+        {"buckets.logs.key": "data", "buckets.logs.logDelivery": False},
+    ),
+    "a service names buckets there are": Case(
+        "dev",
+        {"services.web.buckets": {"nothing": "read"}},
+        "services.web.buckets.nothing",
+        "names no bucket",
+        {"services.web.buckets": {}},
+    ),
+    "secrets name a key": Case("dev", {"secrets.key": "nothing"}, "secrets.key", "names no key"),
+    "the secrets' key may be used through Secrets Manager": Case(
+        "dev",
+        {"secrets.key": "data"},
+        "secrets.key",
+        "names no key that may be used through Secrets Manager",
+        {"secrets.key": "data", "keys.data.via": {"s3": True, "secretsmanager": True}},
+    ),
+    "no two buckets share a name": Case(
+        "dev",
+        {"buckets.exports.name": "acme-shop-dev-uploads"},
+        "buckets.exports.name",
+        "is also the name of 'uploads'",
+        {"buckets.exports.name": "acme-shop-dev-downloads"},
+    ),
+    "one bucket holds evidence": Case(
+        "dev", {"buckets.evidence.objectLock": {"enabled": False}}, "buckets", "must have one bucket with Object Lock"
+    ),
+    "only one bucket holds evidence": Case(
+        "dev",
+        {"buckets.logs.objectLock": LOCK},
+        "buckets",
+        "must have one bucket with Object Lock",
+        {"buckets.logs.objectLock": LOCK | {"days": 14}, "buckets.evidence.objectLock": {"enabled": False}},
+    ),
+    "nothing expires while it is locked": Case(
+        "dev",
+        {"buckets.evidence.objectLock": LOCK, "buckets.evidence.expireDays": 29},
+        "buckets.evidence.expireDays",
+        "before their lock ends",
+        {"buckets.evidence.objectLock": LOCK, "buckets.evidence.expireDays": 30},
+    ),
+    "a service's role has a name IAM accepts": Case(
+        "dev",
+        {"environment.name": "a" * 20, "accounts": {"a" * 20: DEV}, "services": {"b" * 37: {"buckets": {}}}},
+        f"services.{'b' * 37}",
+        "makes the name of its IAM role too long",
+        {"environment.name": "a" * 20, "accounts": {"a" * 20: DEV}, "services": {"b" * 36: {"buckets": {}}}},
+    ),
+    "a service's release has a name Helm accepts": Case(
+        "dev",
+        {"environment.name": "d", "accounts": {"d": DEV}, "services": {"b" * 54: {"buckets": {}}}},
+        f"services.{'b' * 54}",
+        "makes the name of its Helm release too long",
+        {"environment.name": "d", "accounts": {"d": DEV}, "services": {"b" * 53: {"buckets": {}}}},
+    ),
+    **{
+        f"no service is called {name}": Case(
+            "dev",
+            {"services": {name: {"buckets": {}}}},
+            f"services.{name}",
+            "is the name of a ServiceAccount that is not a service's",
+            {"services": {f"{name}-service": {"buckets": {}}}},
+        )
+        for name in RESERVED_SERVICE_ACCOUNTS
+    },
+    "a container's request is within its limit": Case(
+        "dev",
+        {"namespaces.services.containers.request.cpu": "501m"},
+        "namespaces.services.containers.request.cpu",
+        "is more than containers.limit.cpu",
+        {"namespaces.services.containers.request.cpu": "0.5"},
+    ),
+    "a container's limit is within the most it may ask for": Case(
+        "dev",
+        {"namespaces.data.containers.limit.memory": "4097Mi"},
+        "namespaces.data.containers.limit.memory",
+        "is more than containers.max.memory",
+        {"namespaces.data.containers.limit.memory": "4096Mi"},
+    ),
+    "one container fits into its namespace": Case(
+        "dev",
+        {"namespaces.services.containers.max.cpu": "13"},
+        "namespaces.services.containers.max.cpu",
+        "is more than quota.limits.cpu",
+        {"namespaces.services.containers.max.cpu": "12"},
+    ),
+    "a namespace's requests are within its limits": Case(
+        "dev",
+        {"namespaces.services.quota.requests.memory": "25Gi"},
+        "namespaces.services.quota.requests.memory",
+        "is more than quota.limits.memory",
+        {"namespaces.services.quota.requests.memory": "24576Mi"},
+    ),
+    "real data is in no dev": Case(
+        "dev", {"data.class": "real"}, "data.class", "this is dev", {"data.class": "anonymized"}
+    ),
+    "real data is in no staging": Case(
+        "staging", {"data.class": "real"}, "data.class", "this is staging", {"data.class": "throwaway"}
+    ),
+    "real data has full dependencies": Case(
+        "prod",
+        {"tier.level": "standard"},
+        "tier.level",
+        "needs dependencies that are kept outside the cluster",
+        {"tier.level": "standard", "data.class": "synthetic"},
+    ),
+    "a key of real data can be saved for a month": Case(
+        "prod",
+        {"keys.logs.deletionWindowDays": 29},
+        "keys.logs.deletionWindowDays",
+        "is too short",
+        {"keys.logs.deletionWindowDays": 29, "data.class": "synthetic"},
+    ),
+    "prod never syncs by itself": Case(
+        "prod",
+        {"delivery.sync.automated": True},
+        "delivery.sync.automated",
+        "prod never syncs by itself",
+    ),
+    "prod's workloads outlive a removed folder": Case(
+        "prod", {"delivery.keepWhenRemoved": False}, "delivery.keepWhenRemoved", "must outlive"
+    ),
+    "self-heal needs automated sync": Case(
+        "dev",
+        {"delivery.sync": {"automated": False, "selfHeal": True}},
+        "delivery.sync.selfHeal",
+        "has no effect",
+        {"delivery.sync": {"automated": False, "selfHeal": False}},
+    ),
+    "prod runs no previews": Case("prod", {"previews": PREVIEWS}, "previews.enabled", "in the dev cluster only"),
+    "staging runs no previews": Case("staging", {"previews": PREVIEWS}, "previews.enabled", "in the dev cluster only"),
+    "a preview ends about when its time is over": Case(
+        "dev",
+        {"previews.requeue": "37h"},
+        "previews.requeue",
+        "would outlive it",
+        {"previews.requeue": "36h"},
+    ),
+}
+
+
+def changed(stack: str, changes: Mapping[str, Any]) -> StackSettings:
+    """The stack's settings with the changes, valid field by field."""
+    sections = settings_sections(stack)
+    for path, value in changes.items():
+        put(sections, path, value)
+    return StackSettings.model_validate_json(json.dumps(sections))
+
+
+def found(violations: Iterator[Violation]) -> list[tuple[str, str]]:
+    return [(".".join(map(str, violation.path)), violation.message) for violation in violations]
+
+
+@pytest.mark.parametrize("name", WITHIN)
+def test_the_rule_speaks(name: str) -> None:
+    case = WITHIN[name]
+    violations = list(within_stack(changed(case.stack, case.broken)))
+    spoken = [violation for violation in violations if case.says in violation.message]
+    assert [".".join(map(str, violation.path)) for violation in spoken] == [case.at]
+    assert spoken[0].found
+    assert spoken[0].accepted
+
+
+@pytest.mark.parametrize("name", WITHIN)
+def test_the_rule_is_silent(name: str) -> None:
+    case = WITHIN[name]
+    settings = changed(case.stack, case.kept)
+    assert not [message for at, message in found(within_stack(settings)) if at == case.at and case.says in message]
+
+
+@pytest.mark.parametrize("stack", STACKS)
+def test_the_stacks_keep_every_rule(stack: str) -> None:
+    assert found(within_stack(changed(stack, {}))) == []
+
+
+def _ladder(**changes: Mapping[str, Any]) -> dict[str, StackSettings]:
+    return {stack: changed(stack, changes.get(stack, {})) for stack in STACKS}
+
+
+SHARED = {"dev": DEV, "staging": STAGING, "prod": PROD}
+ACROSS = {
+    "two stacks are not one environment": (
+        {"staging": {"environment.name": "dev", "accounts": {"dev": STAGING}}},
+        ("staging", "environment.name", "is also that of the stack 'dev'"),
+    ),
+    "two stacks are not in one account": (
+        {"staging": {"cloud.account": PROD}},
+        ("staging", "cloud.account", "is also that of the stack 'prod'"),
+    ),
+    "two stacks do not share a bucket": (
+        {"staging": {"buckets.uploads.name": "acme-shop-prod-uploads"}},
+        ("staging", "buckets.uploads.name", "is also that of the stack 'prod'"),
+    ),
+    "every stack knows the same accounts": (
+        {"staging": {"accounts": SHARED | {"qa": OUTSIDE}}},
+        ("staging", "accounts", "differs from that of the stack 'dev'"),
+    ),
+    "no stack's role stands in another's policies, listed or not": (
+        {
+            "dev": {"cloud.account": "999999999999", "accounts": SHARED | {"dev": "999999999999"}},
+            "prod": {"accounts": {"prod": PROD}, "cloud.replicationRoles": {"archive": _role("999999999999")}},
+        },
+        ("prod", "cloud.replicationRoles.archive", "is a role of the stack 'dev'"),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", ACROSS)
+def test_the_rule_across_stacks_speaks(name: str) -> None:
+    changes, expected = ACROSS[name]
+    spoken = [(stack, ".".join(map(str, one.path)), one.message) for stack, one in across_stacks(_ladder(**changes))]
+    assert expected in spoken
+
+
+def test_the_rules_across_stacks_are_silent() -> None:
+    assert list(across_stacks(_ladder())) == []
+    other_buckets = {"staging": {"buckets.uploads.name": "acme-shop-staging-other"}}
+    assert list(across_stacks(_ladder(**other_buckets))) == []
+    everywhere = {stack: {"accounts": SHARED | {"qa": "888888888888"}} for stack in STACKS}
+    assert list(across_stacks(_ladder(**everywhere))) == []
+
+
+def test_every_rule_has_its_case(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each place in the module that reports a violation is reached by a case above."""
+    source = Path(rules.__file__).read_text(encoding="utf-8")
+    places = {
+        node.lineno
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Violation"
+    }
+    reached: set[int] = set()
+
+    def noted(**fields: Any) -> Violation:
+        reached.add(sys._getframe(1).f_lineno)
+        return Violation(**fields)
+
+    monkeypatch.setattr(rules, "Violation", noted)
+    for case in WITHIN.values():
+        list(within_stack(changed(case.stack, case.broken)))
+    for changes, _ in ACROSS.values():
+        list(across_stacks(_ladder(**changes)))
+    assert places - reached == set()
+
+
+def test_every_name_the_program_derives_fits_for_the_longest_environment() -> None:
+    settings = changed("dev", {"environment.name": LONG[:20], "accounts": {LONG[:20]: DEV}})
+    assert found(within_stack(settings)) == []
+    assert all(len(settings.namespace(key)) <= 63 for key in settings.namespaces)
+    assert all(len(settings.physical(name)) <= 64 for name in (*settings.services, *RESERVED_SERVICE_ACCOUNTS))
