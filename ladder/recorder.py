@@ -19,7 +19,7 @@ import warnings
 from collections.abc import Generator, Mapping
 from contextlib import chdir, contextmanager
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, TracebackType
 from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
@@ -146,11 +146,10 @@ def _run(monitor: _Monitor, values: dict[str, str], stack: str, root: Path, prev
     try:
         settings.reset_options(project=CONFIG_NAMESPACE, stack=stack, preview=preview, organization="organization")
         config.set_all_config(values)
-        features = monitor.features()
         settings.configure(
             MockSettings(
                 monitor=monitor,
-                monitor_features=features,
+                monitor_features=monitor.features(),
                 engine=MockEngine(None),
                 project=CONFIG_NAMESPACE,
                 stack=stack,
@@ -163,7 +162,8 @@ def _run(monitor: _Monitor, values: dict[str, str], stack: str, root: Path, prev
         main = root / "__main__.py"
         loop.run_until_complete(run_in_stack(lambda: (runpy.run_path(str(main), run_name="__main__"), None)[1]))
     except (Exception, SystemExit) as error:
-        raise CheckFailed(_failure(error, root)) from error
+        manager: Any = settings.SETTINGS.rpc_manager
+        raise CheckFailed(_failure(error, manager.exception_traceback, root)) from error
     finally:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "coroutine .* was never awaited", RuntimeWarning)
@@ -185,12 +185,14 @@ def _quiet(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
     """The first failure is reported; what was waiting for it has nothing to add."""
 
 
-def _failure(error: BaseException, root: Path) -> str:
+def _failure(error: BaseException, first: TracebackType | None, root: Path) -> str:
+    """What failed, and where. ``first`` is where the first failed call was: a task that fails again loses its own."""
     told = _chain(error)
     refusal = next((link for link in told if isinstance(link, (CheckFailed, pulumi.RunError))), None)
     if refusal is not None:
         return str(refusal)
-    places = [place for link in told for place in _places(link, root)]
+    tracebacks = [*(link.__traceback__ for link in told), first]
+    places = [place for trace in tracebacks for place in _places(trace, root)]
     what = f"{type(error).__name__}: {error}"
     return f"the program failed at {places[0]}: {what}" if places else f"the program failed: {what}"
 
@@ -205,9 +207,9 @@ def _chain(error: BaseException) -> list[BaseException]:
     return chain
 
 
-def _places(error: BaseException, root: Path) -> list[str]:
+def _places(trace: TracebackType | None, root: Path) -> list[str]:
     """Where in the program it happened, innermost first."""
-    frames = reversed(traceback.extract_tb(error.__traceback__))
+    frames = reversed(traceback.extract_tb(trace))
     return [place for frame in frames if (place := _place(Path(frame.filename), frame.lineno or 0, root))]
 
 
