@@ -16,7 +16,7 @@ import runpy
 import sys
 import traceback
 import warnings
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Coroutine, Generator, Mapping
 from contextlib import chdir, contextmanager
 from pathlib import Path
 from types import ModuleType, TracebackType
@@ -142,6 +142,8 @@ def _no_collection() -> Generator[None]:
 def _run(monitor: _Monitor, values: dict[str, str], stack: str, root: Path, preview: bool) -> None:
     loop = asyncio.new_event_loop()
     loop.set_exception_handler(_quiet)
+    failed: list[tuple[BaseException, TracebackType | None]] = []
+    loop.set_task_factory(_watching(failed))
     asyncio.set_event_loop(loop)
     try:
         settings.reset_options(project=CONFIG_NAMESPACE, stack=stack, preview=preview, organization="organization")
@@ -162,8 +164,7 @@ def _run(monitor: _Monitor, values: dict[str, str], stack: str, root: Path, prev
         main = root / "__main__.py"
         loop.run_until_complete(run_in_stack(lambda: (runpy.run_path(str(main), run_name="__main__"), None)[1]))
     except (Exception, SystemExit) as error:
-        manager: Any = settings.SETTINGS.rpc_manager
-        raise CheckFailed(_failure(error, manager.exception_traceback, root)) from error
+        raise CheckFailed(_failure(error, failed, root)) from error
     finally:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "coroutine .* was never awaited", RuntimeWarning)
@@ -181,18 +182,33 @@ def _abandon(loop: asyncio.AbstractEventLoop) -> None:
         loop.run_until_complete(asyncio.gather(*waiting, return_exceptions=True))
 
 
+def _watching(failed: list[tuple[BaseException, TracebackType | None]]) -> Callable[..., asyncio.Task[Any]]:
+    """Make tasks that note where they fail: an error that several tasks raise again loses its traceback."""
+
+    async def watched(coroutine: Coroutine[Any, Any, Any]) -> Any:
+        try:
+            return await coroutine
+        except Exception as error:
+            failed.append((error, error.__traceback__))
+            raise
+
+    def make(loop: asyncio.AbstractEventLoop, coroutine: Coroutine[Any, Any, Any], **options: Any) -> asyncio.Task[Any]:
+        return asyncio.Task(watched(coroutine), loop=loop, **options)
+
+    return make
+
+
 def _quiet(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
     """The first failure is reported; what was waiting for it has nothing to add."""
 
 
-def _failure(error: BaseException, first: TracebackType | None, root: Path) -> str:
-    """What failed, and where. ``first`` is where the first failed call was: a task that fails again loses its own."""
+def _failure(error: BaseException, failed: list[tuple[BaseException, TracebackType | None]], root: Path) -> str:
     told = _chain(error)
     refusal = next((link for link in told if isinstance(link, (CheckFailed, pulumi.RunError))), None)
     if refusal is not None:
         return str(refusal)
-    tracebacks = [*(link.__traceback__ for link in told), first]
-    places = [place for trace in tracebacks for place in _places(trace, root)]
+    noted = [trace for note, trace in failed if any(note is link for link in told)]
+    places = [place for trace in (*noted, *(link.__traceback__ for link in told)) for place in _places(trace, root)]
     what = f"{type(error).__name__}: {error}"
     return f"the program failed at {places[0]}: {what}" if places else f"the program failed: {what}"
 

@@ -90,7 +90,7 @@ class Outcome:
     err: str
 
 
-def ladder(capsys: pytest.CaptureFixture[str], *arguments: str) -> Outcome:
+def run_ladder(capsys: pytest.CaptureFixture[str], *arguments: str) -> Outcome:
     """Run ``ladder`` in this process."""
     capsys.readouterr()
     try:

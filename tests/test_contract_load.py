@@ -11,7 +11,7 @@ import pytest
 from ladder.contract import ladder_settings, stack_names, stack_settings
 from ladder.errors import InputError, Problem
 from tests.bad_input import BAD, TIER
-from tests.support import ROOT, STACKS, Outcome, Project, copy_project, ladder, settings_sections
+from tests.support import ROOT, STACKS, Outcome, Project, copy_project, run_ladder, settings_sections
 
 
 @pytest.fixture
@@ -28,7 +28,7 @@ def problems(outcome: Outcome) -> list[Problem]:
 def refused(capsys: pytest.CaptureFixture[str], project: Project, stack: str) -> list[Problem]:
     """Record the stack: refused with exit code 2, on standard error alone, and nothing written."""
     before = project.contents()
-    outcome = ladder(capsys, "record", stack, "--format", "json")
+    outcome = run_ladder(capsys, "record", stack, "--format", "json")
     assert (outcome.code, outcome.out) == (2, "")
     assert project.contents() == before
     return problems(outcome)
@@ -89,7 +89,7 @@ def test_the_report_says_file_line_path_found_accepted_and_an_example(
 ) -> None:
     line = project.edit("dev", "noncurrentDays: 3", "noncurrentDays: three")
     project.edit("dev", "level: standard", "level: some")
-    outcome = ladder(capsys, "record", "dev")
+    outcome = run_ladder(capsys, "record", "dev")
     assert (outcome.code, outcome.out) == (2, "")
     assert outcome.err.startswith("error: 2 problems\n")
     assert (
@@ -101,7 +101,7 @@ def test_the_report_says_file_line_path_found_accepted_and_an_example(
 def test_secrets_in_the_input_are_not_repeated(project: Project, capsys: pytest.CaptureFixture[str]) -> None:
     for name in ("a secret value", "a whole secret section", "a password in an address"):
         project.edit("dev", BAD[name].old, BAD[name].new)
-    outcome = ladder(capsys, "record", "dev")
+    outcome = run_ladder(capsys, "record", "dev")
     assert outcome.code == 2
     assert outcome.err.count("is a secret value") == 2
     assert "c2VjcmV0" not in outcome.err

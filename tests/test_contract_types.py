@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 import re
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
@@ -291,7 +290,7 @@ def test_a_digest_is_accepted_as_a_registry_writes_it_and_no_other_way(digest: b
     assert not accepts(types.Digest, text[:-1])
     assert not accepts(types.Digest, text.upper())
     assert not accepts(types.Digest, digest.hex())
-    position = random.Random(digest).randrange(7, len(text))
+    position = 7 + digest[0] % 64
     assert not accepts(types.Digest, f"{text[:position]}g{text[position + 1 :]}")
 
 

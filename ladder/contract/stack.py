@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import Annotated, Literal
 
-from pydantic import Discriminator, Field, PositiveInt, Tag
+from pydantic import BeforeValidator, Discriminator, Field, PositiveInt, Tag
+from pydantic_core import PydanticKnownError
 
 from ladder.contract.base import Settings, Varies
 from ladder.contract.types import (
@@ -215,10 +216,20 @@ class KeySettings(Settings):
         return tuple(sorted(service for service, used in self.via.items() if used))
 
 
+def _boolean(value: object) -> object:
+    """``Literal[False]`` alone would take 0, which equals it."""
+    if isinstance(value, bool):
+        return value
+    raise PydanticKnownError("bool_type")
+
+
+Off = Annotated[Literal[False], BeforeValidator(_boolean)]
+
+
 class ObjectLockOff(Settings):
     """The bucket has no Object Lock."""
 
-    enabled: Literal[False]
+    enabled: Off
 
 
 class ObjectLock(Settings):
@@ -294,7 +305,7 @@ class Delivery(Settings):
 class PreviewsOff(Settings):
     """No pull request becomes an environment here."""
 
-    enabled: Literal[False]
+    enabled: Off
 
 
 class Previews(Settings):
