@@ -1,7 +1,6 @@
 # `make up` and `make test` are all a newcomer needs; `make help` lists the rest.
 .DEFAULT_GOAL := help
 .PHONY: help up down check lint types unit test bench schema clean
-.NOTPARALLEL:
 
 BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest
@@ -25,7 +24,8 @@ up: .venv/.up ## start the local cloud and bring dev up on it
 down: .venv/.up ## stop the local cloud; its state is kept
 	@$(BIN)/ladder sandbox stop
 
-check: lint types unit ## lint, types, schemas, tests without servers
+check: .venv/.test ## lint, types, schemas, tests without servers
+	@$(MAKE) --no-print-directory -j2 --output-sync=target lint types unit
 
 lint: .venv/.test
 	@$(BIN)/ruff check --quiet .
@@ -38,7 +38,7 @@ types: .venv/.test
 unit: .venv/.test
 	@$(PYTEST) -q -m "not servers"
 
-test: .venv/.test lint types ## everything, on real servers too
+test: lint types ## everything, on real servers too
 	@$(PYTEST)
 
 bench: .venv/.test ## how fast, as ratios with medians

@@ -13,20 +13,17 @@ from pulumi_kubernetes.meta.v1 import ObjectMetaArgsDict
 from pulumi_kubernetes.rbac.v1 import PolicyRuleArgsDict, Role, RoleBinding
 
 from components.base import Component
-from ladder.contract.stack import Delivery, SyncWindow
+from ladder.contract.stack import DELIVERY_SERVICE_ACCOUNT, Delivery, SyncWindow
 
 __all__ = [
     "DELIVERED_KINDS",
     "IN_CLUSTER",
-    "SERVICE_ACCOUNT",
     "DeliveredKind",
     "EnvironmentDelivery",
     "EnvironmentDeliveryArgs",
 ]
 
 IN_CLUSTER = "https://kubernetes.default.svc"
-SERVICE_ACCOUNT = "delivery"
-"""Argo CD syncs as this ServiceAccount of the destination namespace, not as itself."""
 
 
 @dataclass(frozen=True)
@@ -90,7 +87,7 @@ class EnvironmentDelivery(Component):
 
     def _create_deployer(self, name: str, namespace: pulumi.Input[str]) -> RoleBinding:
         metadata: ObjectMetaArgsDict = {
-            "name": SERVICE_ACCOUNT,
+            "name": DELIVERY_SERVICE_ACCOUNT,
             "namespace": namespace,
             "labels": dict(self._args.labels),
         }
@@ -100,8 +97,8 @@ class EnvironmentDelivery(Component):
         return RoleBinding(
             name,
             metadata=metadata,
-            role_ref={"api_group": "rbac.authorization.k8s.io", "kind": "Role", "name": SERVICE_ACCOUNT},
-            subjects=[{"kind": "ServiceAccount", "name": SERVICE_ACCOUNT, "namespace": namespace}],
+            role_ref={"api_group": "rbac.authorization.k8s.io", "kind": "Role", "name": DELIVERY_SERVICE_ACCOUNT},
+            subjects=[{"kind": "ServiceAccount", "name": DELIVERY_SERVICE_ACCOUNT, "namespace": namespace}],
             opts=pulumi.ResourceOptions(parent=self, depends_on=[account, role]),
         )
 
@@ -118,7 +115,7 @@ class EnvironmentDelivery(Component):
             "clusterResourceWhitelist": [],
             "namespaceResourceWhitelist": [{"group": kind.group, "kind": kind.kind} for kind in DELIVERED_KINDS],
             "destinationServiceAccounts": [
-                {"server": IN_CLUSTER, "namespace": namespace, "defaultServiceAccount": SERVICE_ACCOUNT}
+                {"server": IN_CLUSTER, "namespace": namespace, "defaultServiceAccount": DELIVERY_SERVICE_ACCOUNT}
                 for namespace in namespaces
             ],
             "orphanedResources": {"warn": True},

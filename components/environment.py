@@ -16,12 +16,9 @@ from components.namespace import GuardedNamespace, GuardedNamespaceArgs
 from components.previews import PullRequestPreviews, PullRequestPreviewsArgs
 from components.providers import create_providers
 from components.secret_store import SecretStore, SecretStoreArgs
-from ladder.contract.stack import Previews, StackSettings
+from ladder.contract.stack import SECRET_READER_SERVICE_ACCOUNT, Previews, StackSettings
 
 __all__ = ["Environment"]
-
-SECRET_READER = "secret-reader"
-"""The ServiceAccount as which External Secrets reads."""
 
 
 class Environment(Component):
@@ -36,7 +33,7 @@ class Environment(Component):
             parent=self, providers=create_providers(settings.cloud, settings.cluster, self)
         )
         identities = {service: self._create_identity(service) for service in settings.services}
-        reader = self._create_identity(SECRET_READER)
+        reader = self._create_identity(SECRET_READER_SERVICE_ACCOUNT)
         keys = {key: self._create_key(key, identities, reader) for key in settings.keys}
         buckets = {bucket: self._create_bucket(bucket, keys) for bucket in settings.buckets}
         for service in settings.services:
@@ -59,14 +56,10 @@ class Environment(Component):
         }
         self.register_outputs(self.outputs)
 
-    def _physical(self, name: str) -> str:
-        """A name that is unique in the cluster and in the account: it carries the environment."""
-        return f"ladder-{self._settings.environment.name}-{name}"
-
     def _create_identity(self, service_account: str) -> WorkloadIdentity:
         settings = self._settings
         args = WorkloadIdentityArgs(
-            role=self._physical(service_account),
+            role=settings.physical(service_account),
             namespace=settings.namespace("services"),
             service_account=service_account,
             cloud=settings.cloud,
@@ -85,7 +78,7 @@ class Environment(Component):
         if settings.secrets.key == key:
             users.append(reader.arn)
         args = EncryptionKeyArgs(
-            alias=self._physical(key),
+            alias=settings.physical(key),
             settings=settings.keys[key],
             cloud=settings.cloud,
             users=users,
@@ -140,7 +133,7 @@ class Environment(Component):
     def _create_admission(self) -> ImageAdmission:
         settings = self._settings
         args = ImageAdmissionArgs(
-            policy=self._physical("images"),
+            policy=settings.physical("images"),
             namespaces=[settings.namespace(key) for key in settings.namespaces],
             registries=list(settings.images.registries.values()),
             labels=settings.labels(),
@@ -154,7 +147,7 @@ class Environment(Component):
         settings = self._settings
         args = SecretStoreArgs(
             namespace=namespace.physical_name,
-            service_account=SECRET_READER,
+            service_account=SECRET_READER_SERVICE_ACCOUNT,
             role=reader.role_name,
             role_arn=reader.arn,
             key_arn=keys[settings.secrets.key].arn,
@@ -183,7 +176,7 @@ class Environment(Component):
         if not isinstance(settings.previews, Previews):
             return None
         args = PullRequestPreviewsArgs(
-            name=self._physical("previews"),
+            name=settings.physical("previews"),
             previews=settings.previews,
             delivery=settings.delivery,
             labels=settings.labels(),

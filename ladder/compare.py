@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, cast
 
+from ladder.contract import CONFIG_NAMESPACE
 from ladder.contract.types import quantity
 from ladder.errors import InputError, Problem
 from ladder.recorder import REDACTED
@@ -43,9 +44,8 @@ class Finding:
     real: Any = None
 
 
-def read_export(text: str, recording: Recording) -> list[Mapping[str, Any]]:
+def read_export(text: str, stack: str) -> list[Mapping[str, Any]]:
     """The resources of ``pulumi stack export`` output. Raises InputError for anything else, or another stack's."""
-    stack = recording.stack
     example = f"pulumi stack export -s {stack} | ladder compare {stack}"
     document, resources = _resources(text)
     if document is None or resources is None:
@@ -68,7 +68,7 @@ def read_export(text: str, recording: Recording) -> list[Mapping[str, Any]]:
                 accepted=" or ".join(map(str, _VERSIONS)),
             )
         )
-    own = (f"urn:pulumi:{stack}", recording.project)
+    own = (f"urn:pulumi:{stack}", CONFIG_NAMESPACE)
     origins = {tuple(str(resource["urn"]).split("::")[:2]) for resource in resources}
     others = sorted("::".join(origin).removeprefix("urn:pulumi:") for origin in origins - {own})
     if others:
@@ -78,7 +78,7 @@ def read_export(text: str, recording: Recording) -> list[Mapping[str, Any]]:
                 path="deployment.resources",
                 message="is the state of another stack",
                 found=", ".join(others),
-                accepted=f"{stack}::{recording.project}",
+                accepted=f"{stack}::{CONFIG_NAMESPACE}",
                 example=example,
             )
         )

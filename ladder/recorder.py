@@ -140,6 +140,7 @@ def _no_collection() -> Generator[None]:
 
 
 def _run(monitor: _Monitor, values: dict[str, str], stack: str, root: Path, preview: bool) -> None:
+    problem: str | None = None
     loop = asyncio.new_event_loop()
     loop.set_exception_handler(_quiet)
     failed: list[tuple[BaseException, TracebackType | None]] = []
@@ -164,13 +165,18 @@ def _run(monitor: _Monitor, values: dict[str, str], stack: str, root: Path, prev
         main = root / "__main__.py"
         loop.run_until_complete(run_in_stack(lambda: (runpy.run_path(str(main), run_name="__main__"), None)[1]))
     except (Exception, SystemExit) as error:
-        raise CheckFailed(_failure(error, failed, root)) from error
+        problem = _failure(error, failed, root)
+        failed.clear()
     finally:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "coroutine .* was never awaited", RuntimeWarning)
             _abandon(loop)
             loop.close()
+            if problem is not None:
+                gc.collect()
         asyncio.set_event_loop(None)
+    if problem is not None:
+        raise CheckFailed(problem)
 
 
 def _abandon(loop: asyncio.AbstractEventLoop) -> None:

@@ -175,10 +175,11 @@ class _Fresh:
     def loopback(self) -> str:
         return self._new(lambda: f"http://127.0.0.1:{self._random.randrange(20000, 60000)}")
 
-    def region(self, partition: str) -> str | None:
-        """None where the partition has no other region."""
+    def region(self, like: str, partition: str) -> str | None:
+        """One of another part of the world if there is; None where the partition has no other region."""
         unseen = sorted(region for region in REGIONS[partition] if region not in self._seen)
-        return self._random.choice(unseen) if unseen else None
+        far = [region for region in unseen if region.split("-")[0] != like.split("-")[0]]
+        return self._random.choice(far or unseen) if unseen else None
 
     def _new(self, make: Callable[[], str]) -> str:
         value = make()
@@ -215,8 +216,9 @@ def _account(sections: Sections, fresh: _Fresh) -> tuple[Sections, Literals]:
 
 
 def _region(sections: Sections, fresh: _Fresh) -> tuple[Sections, Literals]:
-    new = fresh.region(sections["cloud"]["partition"])
-    return (_with(sections, "cloud", region=new), [(new, sections["cloud"]["region"])]) if new else (sections, [])
+    cloud = sections["cloud"]
+    new = fresh.region(cloud["region"], cloud["partition"])
+    return (_with(sections, "cloud", region=new), [(new, cloud["region"])]) if new else (sections, [])
 
 
 def _stand_in(sections: Sections, fresh: _Fresh) -> tuple[Sections, Literals]:

@@ -317,7 +317,8 @@ BAD = {
     "previews on prod": Bad(
         "prod",
         "ladder:previews:\n    enabled: false",
-        "ladder:previews:\n    enabled: true\n    owner: acme\n    repository: shop\n    label: preview\n    host: previews.acme.dev\n    ttl: 72h\n    maxCount: 20\n    requeue: 5m",
+        "ladder:previews:\n    enabled: true\n    owner: acme\n    repository: shop\n    label: preview\n"
+        "    host: previews.acme.dev\n    ttl: 72h\n    maxCount: 20\n    requeue: 5m",
         "previews.enabled",
         "in the dev cluster only",
         "true on prod",

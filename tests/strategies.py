@@ -69,7 +69,7 @@ def sections(draw: st.DrawFn) -> Sections:
         },
         "keys": keys,
         "buckets": buckets,
-        "services": draw(_services(name, list(buckets))),
+        "services": draw(_services(list(buckets))),
         "secrets": {
             "prefix": draw(st.from_regex(r"[A-Za-z0-9_+=.@-]{1,20}(/[A-Za-z0-9_+=.@-]{1,20}){0,2}", fullmatch=True)),
             "key": draw(st.sampled_from([key for key, value in keys.items() if value["via"]["secretsmanager"]])),

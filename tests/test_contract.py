@@ -28,6 +28,7 @@ from ladder.contract import (
 )
 from ladder.contract.stack import RESERVED_SERVICE_ACCOUNTS
 from ladder.errors import InputError
+from ladder.recorder import record_stack
 from ladder.strict_yaml import load
 from tests.support import ROOT, STACKS, put, settings_sections
 
@@ -155,6 +156,12 @@ def test_only_the_services_a_key_names_use_it() -> None:
     assert settings_from_mapping(sections).keys["data"].services == ("s3",)
     put(sections, "keys.data.via", {"s3": True, "secretsmanager": True})
     assert settings_from_mapping(sections).keys["data"].services == ("s3", "secretsmanager")
+
+
+def test_every_service_account_the_program_makes_is_reserved() -> None:
+    made = record_stack(ROOT, "dev").of_type("kubernetes:core/v1:ServiceAccount")
+    assert made
+    assert {account.inputs["metadata"]["name"] for account in made} <= RESERVED_SERVICE_ACCOUNTS
 
 
 @pytest.mark.parametrize("name", sorted(RESERVED_SERVICE_ACCOUNTS))

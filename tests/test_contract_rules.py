@@ -113,7 +113,11 @@ WITHIN = {
         {"cloud.region": "us-east-1"},
     ),
     "a bucket names a key": Case(
-        "dev", {"buckets.uploads.key": "nothing"}, "buckets.uploads.key", "names no key", {"buckets.uploads.key": "logs"}
+        "dev",
+        {"buckets.uploads.key": "nothing"},
+        "buckets.uploads.key",
+        "names no key",
+        {"buckets.uploads.key": "logs"},
     ),
     "a bucket's key may be used through S3": Case(
         "dev", {"buckets.uploads.key": "secrets"}, "buckets.uploads.key", "may not be used through S3"

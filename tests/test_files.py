@@ -16,7 +16,7 @@ def test_a_file_is_replaced_with_its_mode_and_nothing_is_left_beside_it(tmp_path
     write_atomically(path, "after é", mode=0o600)
     assert path.read_text(encoding="utf-8") == "after é"
     assert path.stat().st_mode & 0o777 == 0o600
-    assert os.listdir(tmp_path) == ["file"]
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
 def test_missing_directories_are_made(tmp_path: Path) -> None:
@@ -38,11 +38,11 @@ def test_a_failed_write_leaves_the_old_content_and_no_other_file(
     with pytest.raises(OSError, match="No space left"):
         write_atomically(path, "after")
     assert path.read_text(encoding="utf-8") == "before"
-    assert os.listdir(tmp_path) == ["file"]
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
 def test_a_directory_is_not_replaced_by_a_file(tmp_path: Path) -> None:
     (tmp_path / "file").mkdir()
     with pytest.raises(OSError, match="directory"):
         write_atomically(tmp_path / "file", "text")
-    assert os.listdir(tmp_path) == ["file"]
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]

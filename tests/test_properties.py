@@ -211,7 +211,7 @@ def test_holds_for_the_real_stacks(claim: Claim, ladder: dict[str, StackSettings
     assert {stack: list(claim(ladder[stack], recordings[stack])) for stack in ladder} == {stack: [] for stack in ladder}
 
 
-@settings(max_examples=25)
+@settings(max_examples=20)
 @given(chosen=stack_settings())
 def test_holds_for_whatever_the_contract_accepts(chosen: StackSettings) -> None:
     recording = record(chosen, stack="any", root=ROOT)

@@ -1,5 +1,6 @@
 """The recorder: offline, deterministic, sealed, and clear about what it cannot record."""
 
+import gc
 import json
 import os
 import socket
@@ -304,6 +305,7 @@ def test_a_refused_program_leaves_no_warning(program: Program, dev: StackSetting
         warnings.simplefilter("always")
         with pytest.raises(CheckFailed):
             record(dev, stack="dev", root=root)
+        gc.collect()
     assert not [str(warning.message) for warning in told if issubclass(warning.category, RuntimeWarning)]
 
 

@@ -25,11 +25,13 @@ def command(stack: str, format_: str) -> None:
     Run 'pulumi refresh' before the export to see what was changed outside Pulumi.
     """
     from ladder.compare import compare, read_export
+    from ladder.contract import stack_file
     from ladder.recorder import record_stack
 
-    recording = record_stack(project.root(), stack)
-    resources = read_export(sys.stdin.buffer.read().decode("utf-8", "replace"), recording)
-    findings = compare(recording, resources)
+    root = project.root()
+    stack_file(root, stack)
+    resources = read_export(sys.stdin.buffer.read().decode("utf-8", "replace"), stack)
+    findings = compare(record_stack(root, stack), resources)
     if format_ == "json":
         click.echo(json.dumps({"findings": [asdict(finding) for finding in findings]}, indent=2))
     else:

@@ -73,7 +73,7 @@ __all__ = [
 DELIVERY_SERVICE_ACCOUNT = "delivery"
 """Argo CD syncs as this ServiceAccount of the destination namespace, not as itself."""
 
-SECRET_READER_SERVICE_ACCOUNT = "secret-reader"  # noqa: S105 - a name, not a secret
+SECRET_READER_SERVICE_ACCOUNT = "secret-reader"
 """The ServiceAccount as which External Secrets reads."""
 
 RESERVED_SERVICE_ACCOUNTS = frozenset({"default", DELIVERY_SERVICE_ACCOUNT, SECRET_READER_SERVICE_ACCOUNT})
