@@ -24,7 +24,7 @@ up: .venv/.up ## start the local cloud and bring dev up on it
 down: .venv/.up ## stop the local cloud; its state is kept
 	@$(BIN)/ladder sandbox stop
 
-check: .venv/.test ## lint, types, schemas, tests without servers
+check: .venv/.test ## the fast loop: lint, types, schemas, quick tests without servers
 	@$(MAKE) --no-print-directory -j2 --output-sync=target lint types unit
 
 lint: .venv/.test
@@ -36,7 +36,7 @@ types: .venv/.test
 	@$(BIN)/basedpyright --warnings
 
 unit: .venv/.test
-	@$(PYTEST) -q -m "not servers"
+	@$(PYTEST) -q -m "not servers and not exhaustive"
 
 test: lint types ## everything, on real servers too
 	@$(PYTEST)

@@ -1,5 +1,6 @@
-"""What the tests share: the project's settings, and each stack recorded once."""
+"""What the tests share: the project's settings, each stack recorded once, and how to look into a recording."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,9 +10,23 @@ from hypothesis import HealthCheck, settings
 
 from ladder.contract import StackSettings, ladder_settings, settings_from_mapping
 from ladder.recorder import record
-from ladder.recording import Recording
+from ladder.recording import Recording, Resource
 
 ROOT = Path(__file__).parent.parent
+
+NAMESPACE = "kubernetes:core/v1:Namespace"
+QUOTA = "kubernetes:core/v1:ResourceQuota"
+LIMITS = "kubernetes:core/v1:LimitRange"
+NETWORK_POLICY = "kubernetes:networking.k8s.io/v1:NetworkPolicy"
+ADMISSION = "kubernetes:admissionregistration.k8s.io/v1:ValidatingAdmissionPolicy"
+BINDING = "kubernetes:admissionregistration.k8s.io/v1:ValidatingAdmissionPolicyBinding"
+PROJECT = "kubernetes:argoproj.io/v1alpha1:AppProject"
+APPLICATION_SET = "kubernetes:argoproj.io/v1alpha1:ApplicationSet"
+KEY = "aws:kms/key:Key"
+ALIAS = "aws:kms/alias:Alias"
+BUCKET = "aws:s3/bucket:Bucket"
+ROLE = "aws:iam/role:Role"
+ROLE_POLICY = "aws:iam/rolePolicy:RolePolicy"
 
 settings.register_profile("ladder", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("ladder")
@@ -52,3 +67,53 @@ class Recordings:
 @pytest.fixture(scope="session")
 def recordings(ladder: dict[str, StackSettings]) -> Recordings:
     return Recordings(ladder)
+
+
+@pytest.fixture(params=["dev", "staging", "prod"])
+def stack(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def recording(stack: str, recordings: Recordings) -> Recording:
+    return recordings[stack]
+
+
+@pytest.fixture
+def chosen(stack: str, ladder: dict[str, StackSettings]) -> StackSettings:
+    return ladder[stack]
+
+
+def one(recording: Recording, type_: str, name: str) -> Resource:
+    (found,) = [resource for resource in recording.of_type(type_) if resource.name == name]
+    return found
+
+
+def made(recording: Recording) -> Iterator[Resource]:
+    """What a provider makes."""
+    return (resource for resource in recording.resources if resource.custom and not resource.is_provider)
+
+
+def kubernetes_objects(recording: Recording) -> list[Resource]:
+    return [resource for resource in made(recording) if resource.type.startswith("kubernetes:")]
+
+
+def labels(resource: Resource) -> dict[str, str]:
+    return resource.inputs["metadata"]["labels"]
+
+
+def document(resource: Resource, key: str = "policy") -> list[dict[str, Any]]:
+    return json.loads(resource.inputs[key])["Statement"]
+
+
+def needs(recording: Recording, resource: Resource) -> set[str]:
+    """The URNs of everything the engine creates before the resource, and deletes after it."""
+    known = recording.by_urn()
+    reached: set[str] = set()
+    waiting = [resource.urn]
+    while waiting:
+        current = known[waiting.pop()]
+        direct = {*current.dependencies, *(urn for urns in current.property_dependencies.values() for urn in urns)}
+        waiting += direct - reached
+        reached |= direct
+    return reached

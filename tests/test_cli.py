@@ -159,6 +159,7 @@ def test_json_is_printed_as_json_and_nothing_else(format_: str, capsys: pytest.C
     assert json.loads(outcome.out)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("format_", ["table", "json"])
 def test_a_reader_that_goes_away_leaves_no_traceback(format_: str) -> None:
     reading, writing = os.pipe()

@@ -190,7 +190,7 @@ WITHIN = {
             "is the name of a ServiceAccount that is not a service's",
             {"services": {f"{name}-service": {"buckets": {}}}},
         )
-        for name in RESERVED_SERVICE_ACCOUNTS
+        for name in sorted(RESERVED_SERVICE_ACCOUNTS)
     },
     "a container's request is within its limit": Case(
         "dev",

@@ -17,6 +17,8 @@ from ladder.recording_formats import as_deployment
 from tests.conftest import ROOT, Recordings
 from tests.strategies import stack_settings
 
+pytestmark = pytest.mark.exhaustive
+
 Claim = Callable[[StackSettings, Recording], Iterator[str]]
 
 LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")

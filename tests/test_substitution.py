@@ -13,6 +13,8 @@ from ladder.substitution import SUBJECTS, TOGETHER, LawViolation, violations
 from tests.conftest import ROOT
 from tests.strategies import stack_settings
 
+pytestmark = pytest.mark.exhaustive
+
 
 @pytest.mark.parametrize("stack", ["dev", "staging", "prod"])
 def test_the_program_keeps_the_law(stack: str, ladder: dict[str, StackSettings]) -> None:
