@@ -25,7 +25,7 @@ down: .venv/.up ## stop the local cloud; its state is kept
 	@$(BIN)/ladder sandbox stop
 
 check: .venv/.test ## the fast loop: lint, types, schemas, quick tests without servers
-	@$(MAKE) --no-print-directory -j2 --output-sync=target lint types unit
+	@$(MAKE) --no-print-directory -j2 lint types unit
 
 lint: .venv/.test
 	@$(BIN)/ruff check --quiet .

@@ -13,7 +13,8 @@ from pulumi_kubernetes.meta.v1 import ObjectMetaArgsDict
 from pulumi_kubernetes.rbac.v1 import PolicyRuleArgsDict, Role, RoleBinding
 
 from components.base import Component
-from ladder.contract.stack import DELIVERY_SERVICE_ACCOUNT, Delivery, SyncWindow
+from components.namespace import NETWORK_RAILS
+from ladder.contract.stack import DELIVERY_SERVICE_ACCOUNT, RESERVED_SERVICE_ACCOUNTS, Delivery, SyncWindow
 
 __all__ = [
     "DELIVERED_KINDS",
@@ -34,6 +35,12 @@ class DeliveredKind:
     kind: str
     resource: str
 
+
+_OWN_OBJECTS = [
+    *({"group": "networking.k8s.io", "kind": "NetworkPolicy", "name": name} for name in NETWORK_RAILS),
+    *({"kind": "ServiceAccount", "name": name} for name in sorted(RESERVED_SERVICE_ACCOUNTS)),
+]
+"""What this program, or the cluster, keeps in the namespaces Argo CD delivers to."""
 
 DELIVERED_KINDS = (
     DeliveredKind("", "ConfigMap", "configmaps"),
@@ -118,7 +125,7 @@ class EnvironmentDelivery(Component):
                 {"server": IN_CLUSTER, "namespace": namespace, "defaultServiceAccount": DELIVERY_SERVICE_ACCOUNT}
                 for namespace in namespaces
             ],
-            "orphanedResources": {"warn": True},
+            "orphanedResources": {"warn": True, "ignore": _OWN_OBJECTS},
         }
         if args.delivery.windows:
             spec["syncWindows"] = [_window(window) for _, window in sorted(args.delivery.windows.items())]

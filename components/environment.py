@@ -6,17 +6,17 @@ from typing import Any, Literal
 
 import pulumi
 
-from components.admission import ImageAdmission, ImageAdmissionArgs
+from components.admission import DeliveryRails, DeliveryRailsArgs, ImageAdmission, ImageAdmissionArgs
 from components.base import Component
 from components.bucket import SecureBucket, SecureBucketArgs
 from components.delivery import EnvironmentDelivery, EnvironmentDeliveryArgs
 from components.encryption_key import EncryptionKey, EncryptionKeyArgs
 from components.identity import WorkloadAccess, WorkloadAccessArgs, WorkloadIdentity, WorkloadIdentityArgs
-from components.namespace import GuardedNamespace, GuardedNamespaceArgs
+from components.namespace import NETWORK_RAILS, GuardedNamespace, GuardedNamespaceArgs
 from components.previews import PullRequestPreviews, PullRequestPreviewsArgs
 from components.providers import create_providers
 from components.secret_store import SecretStore, SecretStoreArgs
-from ladder.contract.stack import SECRET_READER_SERVICE_ACCOUNT, Previews, StackSettings
+from ladder.contract.stack import DELIVERY_SERVICE_ACCOUNT, SECRET_READER_SERVICE_ACCOUNT, Previews, StackSettings
 
 __all__ = ["Environment"]
 
@@ -41,7 +41,8 @@ class Environment(Component):
         namespaces = {key: self._create_namespace(key) for key in settings.namespaces}
         admission = self._create_admission()
         store = self._create_secret_store(reader, keys, namespaces["services"])
-        delivery = self._create_delivery(namespaces, [*namespaces.values(), admission])
+        rails = self._create_rails()
+        delivery = self._create_delivery(namespaces, [*namespaces.values(), admission, rails])
         previews = self._create_previews()
         self.outputs = {
             "environment": settings.environment.name,
@@ -117,6 +118,7 @@ class Environment(Component):
             region=settings.cloud.region,
             buckets=[(buckets[bucket].arn, level.value) for bucket, level in sorted(access.items())],
             keys=[keys[key].arn for key in used],
+            real_data=settings.holds_real_data,
         )
         WorkloadAccess(service, args, self._opts)
 
@@ -140,6 +142,20 @@ class Environment(Component):
             real_data=settings.holds_real_data,
         )
         return ImageAdmission("images", args, self._opts)
+
+    def _create_rails(self) -> DeliveryRails:
+        settings = self._settings
+        namespaces = [settings.namespace(key) for key in settings.namespaces]
+        args = DeliveryRailsArgs(
+            policy=settings.physical("delivery"),
+            namespaces=namespaces,
+            reserved=[DELIVERY_SERVICE_ACCOUNT, SECRET_READER_SERVICE_ACCOUNT],
+            deliverers=[f"system:serviceaccount:{namespace}:{DELIVERY_SERVICE_ACCOUNT}" for namespace in namespaces],
+            rails=[*NETWORK_RAILS, DELIVERY_SERVICE_ACCOUNT, SECRET_READER_SERVICE_ACCOUNT],
+            labels=settings.labels(),
+            real_data=settings.holds_real_data,
+        )
+        return DeliveryRails("rails", args, self._opts)
 
     def _create_secret_store(
         self, reader: WorkloadIdentity, keys: dict[str, EncryptionKey], namespace: GuardedNamespace
@@ -179,6 +195,7 @@ class Environment(Component):
             name=settings.physical("previews"),
             previews=settings.previews,
             delivery=settings.delivery,
+            registries=list(settings.images.registries.values()),
             labels=settings.labels(),
         )
         return PullRequestPreviews("previews", args, self._opts)

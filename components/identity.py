@@ -9,7 +9,7 @@ import pulumi
 import pulumi_aws as aws
 
 from components import policies
-from components.base import Component
+from components.base import Component, durable
 from ladder.contract.stack import Cloud, Cluster
 
 __all__ = ["WorkloadAccess", "WorkloadAccessArgs", "WorkloadIdentity", "WorkloadIdentityArgs"]
@@ -68,6 +68,7 @@ class WorkloadAccessArgs:
     region: str
     buckets: Sequence[tuple[pulumi.Output[str], policies.BucketAccess]]
     keys: Sequence[pulumi.Output[str]]
+    real_data: bool
 
 
 class WorkloadAccess(Component):
@@ -92,5 +93,9 @@ class WorkloadAccess(Component):
             )
         )
         aws.iam.RolePolicy(
-            name, name="buckets", role=args.role, policy=document, opts=pulumi.ResourceOptions(parent=self)
+            name,
+            name="buckets",
+            role=args.role,
+            policy=document,
+            opts=durable(self, real_data=args.real_data),
         )

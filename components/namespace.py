@@ -13,7 +13,10 @@ from pulumi_kubernetes.networking.v1 import NetworkPolicy, NetworkPolicyPeerArgs
 from components.base import Component, durable
 from ladder.contract.stack import Compute, ContainerDefaults, NamespaceSettings, Quota
 
-__all__ = ["GuardedNamespace", "GuardedNamespaceArgs"]
+__all__ = ["NETWORK_RAILS", "GuardedNamespace", "GuardedNamespaceArgs"]
+
+NETWORK_RAILS = ("allow-dns", "default-deny")
+"""The names of a namespace's own network policies."""
 
 POD_SECURITY_VERSION = "v1.33"
 """The version of the Pod Security Standards that is enforced; a cluster's upgrade does not change it."""

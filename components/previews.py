@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +12,7 @@ from pulumi_kubernetes.apiextensions import CustomResource
 from pulumi_kubernetes.core.v1 import ConfigMap
 from pulumi_kubernetes.meta.v1 import ObjectMetaArgsDict
 
+from components.admission import ImageAdmission, ImageAdmissionArgs
 from components.base import Component
 from components.delivery import DELIVERED_KINDS, IN_CLUSTER
 from ladder.contract.stack import Delivery, Previews
@@ -21,6 +22,8 @@ __all__ = ["PullRequestPreviews", "PullRequestPreviewsArgs"]
 
 PLUGIN_SECRET = "previews-plugin"
 """The Secret (keys ``token`` and ``github``) an operator puts beside Argo CD; its values are never in configuration."""
+
+_NAMESPACES = "^pr-[1-9][0-9]*$"
 
 _NOT_IN_PREVIEWS = frozenset({"ExternalSecret"})
 _TEMPLATE_PATCH = """\
@@ -51,6 +54,7 @@ class PullRequestPreviewsArgs:
     name: str
     previews: Previews
     delivery: Delivery
+    registries: Sequence[str]
     labels: Mapping[str, str]
 
 
@@ -66,7 +70,8 @@ class PullRequestPreviews(Component):
         self.project = self.application_set = args.name
         project = self._create_project(name)
         plugin = self._create_plugin(name)
-        self._create_application_set(name, [project, plugin])
+        images = self._create_image_admission(name)
+        self._create_application_set(name, [project, plugin, images])
         self.register_outputs({"project": self.project, "applicationSet": self.application_set})
 
     def _metadata(self) -> ObjectMetaArgsDict:
@@ -93,6 +98,16 @@ class PullRequestPreviews(Component):
             },
             opts=pulumi.ResourceOptions(parent=self),
         )
+
+    def _create_image_admission(self, name: str) -> ImageAdmission:
+        args = ImageAdmissionArgs(
+            policy=f"{self._args.name}-images",
+            namespace_pattern=_NAMESPACES,
+            registries=self._args.registries,
+            labels=self._args.labels,
+            real_data=False,
+        )
+        return ImageAdmission(f"{name}-images", args, pulumi.ResourceOptions(parent=self))
 
     def _create_plugin(self, name: str) -> ConfigMap:
         return ConfigMap(
@@ -153,10 +168,16 @@ class PullRequestPreviews(Component):
         return {
             "plugin": {
                 "configMapRef": {"name": self._args.name},
-                "input": {"parameters": {"number": "{{.number}}", "headSha": "{{.head_sha}}"}},
+                "input": {"parameters": self._question()},
                 "requeueAfterSeconds": self._requeue_seconds(),
             }
         }
+
+    def _question(self) -> dict[str, Any]:
+        """What the plugin is asked: which pull request, and within which bounds."""
+        previews = self._args.previews
+        bounds = {"host": previews.host, "ttl": previews.ttl, "maxCount": previews.max_count}
+        return {"number": "{{.number}}", "headSha": "{{.head_sha}}", **bounds}
 
     def _template(self) -> dict[str, Any]:
         return {

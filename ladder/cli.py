@@ -66,7 +66,9 @@ def main(arguments: list[str] | None = None) -> None:
     arguments = sys.argv[1:] if arguments is None else arguments
     as_json = _wants_json(arguments)
     try:
-        _ladder.main(args=arguments, prog_name="ladder", standalone_mode=False)
+        code: object = _ladder.main(args=arguments, prog_name="ladder", standalone_mode=False)
+        if isinstance(code, int) and code:
+            sys.exit(code)
     except LadderError as error:
         _report(error, as_json=as_json)
         sys.exit(error.exit_code)

@@ -87,12 +87,12 @@ class Deployment:
         deployed = self.deployed_by_pulumi()
         if engine is Engine.BUILTIN and deployed:
             raise CheckFailed(
-                f"{self.stack} was brought up by the Pulumi CLI; use --engine pulumi, or destroy it with that first"
+                f"{self.stack} was brought up by the Pulumi CLI; use --engine pulumi, or begin afresh with 'make clean'"
             )
         if engine is Engine.PULUMI and not deployed and self._namespaces_of_builtin():
             raise CheckFailed(
                 f"{self.stack} was brought up by the built-in engine;"
-                " use --engine builtin, or destroy it with that first"
+                " use --engine builtin, or begin afresh with 'make clean'"
             )
 
     def prepare(self) -> None:

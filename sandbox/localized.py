@@ -7,17 +7,18 @@ from collections.abc import Mapping
 from typing import Any
 
 from ladder.contract import StackSettings, settings_from_mapping
+from ladder.contract.stack import RESERVED_ACCOUNTS
 from sandbox.access import CONTEXT
 
 __all__ = ["localized", "reserved_account"]
 
-_RESERVED = "000000"
-"""AWS gives out no account id that begins so; with ``allowed_account_ids`` no real credentials ever pass."""
-
 
 def reserved_account(name: str) -> str:
-    """The sandbox's account of an environment or of an account outside the ladder: always the same for one name."""
-    return f"{_RESERVED}{zlib.crc32(name.encode()) % 1_000_000:06d}"
+    """The sandbox's account of an environment or of an account outside the ladder: always the same for one name.
+
+    AWS gives out no such id; with ``allowed_account_ids`` real credentials never pass.
+    """
+    return f"{RESERVED_ACCOUNTS}{zlib.crc32(name.encode()) % 1_000_000:06d}"
 
 
 def localized(settings: StackSettings, *, aws_endpoint: str, cluster_uid: str) -> StackSettings:

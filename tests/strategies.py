@@ -94,7 +94,7 @@ def _cloud(draw: st.DrawFn, own: str, outside: str) -> Sections:
         "deployerRole": draw(st.none() | role(partition, own)),
         "keyAdministratorRole": draw(role(partition, own)),
         "replicationRoles": draw(st.dictionaries(labels(20), replication, max_size=2)),
-        "standIn": draw(st.none() | st.integers(1, 65535).map(lambda port: f"http://127.0.0.1:{port}")),
+        "standIn": None,
     }
 
 

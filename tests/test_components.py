@@ -5,6 +5,7 @@ import re
 
 from ladder.contract import StackSettings
 from ladder.recording import Recording
+from sandbox.localized import localized
 from tests.conftest import (
     ADMISSION,
     ALIAS,
@@ -108,9 +109,9 @@ def test_outputs_name_what_people_need(recording: Recording, chosen: StackSettin
 
 
 def test_a_stand_in_takes_every_aws_endpoint(recordings: Recordings, ladder: dict[str, StackSettings]) -> None:
-    cloud = ladder["dev"].cloud.model_dump(mode="json", by_alias=True)
     url = "http://127.0.0.1:4566"
-    recording = recordings.altered("dev", cloud={**cloud, "standIn": url, "deployerRole": None})
+    local = localized(ladder["dev"], aws_endpoint=url, cluster_uid="a-uid")
+    recording = recordings.altered("dev", **local.model_dump(mode="json", by_alias=True))
     inputs = one(recording, "pulumi:providers:aws", "aws").inputs
     services = {resource.type.split(":")[1].split("/")[0] for resource in made(recording) if "aws:" in resource.type}
     (endpoints,) = json.loads(inputs["endpoints"])

@@ -246,7 +246,8 @@ def test_nothing_is_delivered_before_what_guards_it(recording: Recording) -> Non
     """Nor, on the way down, is any of it gone before the last workload is."""
     before = needs(recording, one(recording, APPLICATION_SET, "delivery"))
     guards = [NAMESPACE, QUOTA, LIMITS, NETWORK_POLICY, ADMISSION, BINDING]
-    assert {resource.urn for resource in recording.of_type(*guards)} <= before
+    own = {resource.urn for resource in recording.of_type(*guards) if "PullRequestPreviews" not in resource.urn}
+    assert own <= before
 
 
 def test_nothing_is_delivered_before_it_may_be(recording: Recording) -> None:
@@ -265,6 +266,18 @@ def test_previews_wait_for_their_project_and_plugin(recordings: Recordings) -> N
     before = needs(recording, one(recording, APPLICATION_SET, "previews"))
     assert one(recording, PROJECT, "previews").urn in before
     assert one(recording, "kubernetes:core/v1:ConfigMap", "previews").urn in before
+    assert one(recording, BINDING, "previews-images-binding").urn in before
+
+
+def test_previews_run_only_images_that_the_environment_may_run(recordings: Recordings) -> None:
+    """Their namespaces do not exist yet, so it is their names that bind the policy."""
+    own = one(recordings["dev"], ADMISSION, "images").inputs["spec"]
+    previews = one(recordings["dev"], ADMISSION, "previews-images").inputs["spec"]
+    assert previews["validations"] == own["validations"]
+    assert previews["variables"] == own["variables"]
+    assert previews["matchConstraints"]["namespaceSelector"] == {}
+    (condition,) = previews["matchConditions"]
+    assert condition["expression"] == "request.namespace.matches('^pr-[1-9][0-9]*$')"
 
 
 def test_the_admission_binding_waits_for_its_policy(recording: Recording) -> None:

@@ -163,7 +163,7 @@ def test_two_stacks_in_one_account_are_refused_even_where_each_is_right_by_itsel
     assert stack_settings(project.root, "staging")
     told = {(problem.file, problem.path) for problem in refused(capsys, project, "staging")}
     assert ("Pulumi.staging.yaml", "config.ladder:cloud.account") in told
-    assert ("Pulumi.staging.yaml", "config.ladder:accounts") in told
+    assert ("Pulumi.staging.yaml", "config.ladder:accounts.staging") in told
 
 
 def test_the_engines_own_keys_are_tolerated(project: Project) -> None:

@@ -12,8 +12,9 @@ from typing import Any
 
 import pytest
 
-from ladder.contract import StackSettings, rules
-from ladder.contract.rules import Violation, across_stacks, within_stack
+from ladder.contract import StackSettings, across, rules
+from ladder.contract.across import across_stacks
+from ladder.contract.rules import Violation, within_stack
 from ladder.contract.stack import RESERVED_SERVICE_ACCOUNTS
 from tests.support import STACKS, put, settings_sections
 
@@ -192,6 +193,34 @@ WITHIN = {
         )
         for name in sorted(RESERVED_SERVICE_ACCOUNTS)
     },
+    "no environment is named like a preview": Case(
+        "dev",
+        {"environment.name": "pr-12", "accounts": {"pr-12": DEV}},
+        "environment.name",
+        "reads like a preview's",
+        {"environment.name": "pre", "accounts": {"pre": DEV}},
+    ),
+    "no environment is named like dev's previews": Case(
+        "dev",
+        {"environment.name": "dev-previews", "accounts": {"dev-previews": DEV}},
+        "environment.name",
+        "reads like a preview's",
+        {"environment.name": "dev-two", "accounts": {"dev-two": DEV}},
+    ),
+    "a stand-in for AWS stands only in the sandbox's settings": Case(
+        "dev",
+        {"cloud.standIn": "http://127.0.0.1:4566"},
+        "cloud.standIn",
+        "may stand only in the sandbox's settings",
+        {"cloud.standIn": None},
+    ),
+    "no service's role administers keys": Case(
+        "dev",
+        {"cloud.keyAdministratorRole": _role(DEV, "ladder-dev-api")},
+        "cloud.keyAdministratorRole",
+        "is the role of a workload",
+        {"cloud.keyAdministratorRole": _role(DEV, "ladder-dev-other")},
+    ),
     "a container's request is within its limit": Case(
         "dev",
         {"namespaces.services.containers.request.cpu": "501m"},
@@ -307,6 +336,7 @@ def _ladder(**changes: Mapping[str, Any]) -> dict[str, StackSettings]:
 
 
 SHARED = {"dev": DEV, "staging": STAGING, "prod": PROD}
+UNEXPLAINED = ", and the contract gives no reason for it to vary"
 ACROSS = {
     "two stacks are not one environment": (
         {"staging": {"environment.name": "dev", "accounts": {"dev": STAGING}}},
@@ -322,7 +352,35 @@ ACROSS = {
     ),
     "every stack knows the same accounts": (
         {"staging": {"accounts": SHARED | {"qa": OUTSIDE}}},
-        ("staging", "accounts", "differs from that of the stack 'dev'"),
+        ("staging", "accounts", f"differs from the stack 'dev'{UNEXPLAINED}"),
+    ),
+    "two stacks are not on one rung": (
+        {"prod": {"environment.rung": "staging"}},
+        ("staging", "environment.rung", "is also that of the stack 'prod'"),
+    ),
+    "two stacks are not in one cluster": (
+        {"prod": {"cluster.identifier": "one"}, "dev": {"cluster.identifier": "one"}},
+        ("prod", "cluster.identifier", "is also that of the stack 'dev'"),
+    ),
+    "two stacks do not trust one issuer": (
+        {"prod": {"cluster.oidcIssuer": "a.example"}, "dev": {"cluster.oidcIssuer": "a.example"}},
+        ("prod", "cluster.oidcIssuer", "is also that of the stack 'dev'"),
+    ),
+    "a stack is named as its file": (
+        {"dev": {"environment.name": "development", "accounts": {"development": DEV}}},
+        (
+            "dev",
+            "environment.name",
+            "is not the stack's: the file would bring up another environment than its name says",
+        ),
+    ),
+    "images come from the same registries everywhere": (
+        {"prod": {"images.registries.services": "ghcr.io/other"}},
+        ("prod", "images.registries.services", f"differs from the stack 'dev'{UNEXPLAINED}"),
+    ),
+    "one branch is delivered everywhere": (
+        {"prod": {"delivery.branch": "release"}},
+        ("prod", "delivery.branch", f"differs from the stack 'dev'{UNEXPLAINED}"),
     ),
     "no stack's role stands in another's policies, listed or not": (
         {
@@ -351,19 +409,21 @@ def test_the_rules_across_stacks_are_silent() -> None:
 
 def test_every_rule_has_its_case(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each place in the module that reports a violation is reached by a case above."""
-    source = Path(rules.__file__).read_text(encoding="utf-8")
     places = {
-        node.lineno
-        for node in ast.walk(ast.parse(source))
+        (module.__name__, node.lineno)
+        for module in (rules, across)
+        for node in ast.walk(ast.parse(Path(module.__file__).read_text(encoding="utf-8")))
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Violation"
     }
-    reached: set[int] = set()
+    reached: set[tuple[str, int]] = set()
 
     def noted(**fields: Any) -> Violation:
-        reached.add(sys._getframe(1).f_lineno)
+        caller = sys._getframe(1)
+        reached.add((caller.f_globals["__name__"], caller.f_lineno))
         return Violation(**fields)
 
     monkeypatch.setattr(rules, "Violation", noted)
+    monkeypatch.setattr(across, "Violation", noted)
     for case in WITHIN.values():
         list(within_stack(changed(case.stack, case.broken)))
     for changes, _ in ACROSS.values():

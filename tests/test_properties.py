@@ -75,10 +75,13 @@ def every_namespace_has_its_guardrails(chosen: StackSettings, recording: Recordi
         ("kubernetes:networking.k8s.io/v1:NetworkPolicy", "default-deny"),
         ("kubernetes:networking.k8s.io/v1:NetworkPolicy", "allow-dns"),
     }
-    (binding,) = recording.of_type(
-        "kubernetes:admissionregistration.k8s.io/v1:ValidatingAdmissionPolicyBinding",
-    )
-    (selector,) = binding.inputs["spec"]["matchResources"]["namespaceSelector"]["matchExpressions"]
+    bindings = recording.of_type("kubernetes:admissionregistration.k8s.io/v1:ValidatingAdmissionPolicyBinding")
+    bound = {
+        (namespace, binding.name)
+        for binding in bindings
+        for selector in binding.inputs["spec"]["matchResources"]["namespaceSelector"].get("matchExpressions", [])
+        for namespace in selector["values"]
+    }
     namespaces = recording.of_type("kubernetes:core/v1:Namespace")
     if {n.id for n in namespaces} != {chosen.namespace(key) for key in chosen.namespaces}:
         yield "not the contract's namespaces"
@@ -91,8 +94,9 @@ def every_namespace_has_its_guardrails(chosen: StackSettings, recording: Recordi
         yield from (f"{namespace.id} lacks {missing}" for missing in wanted - inside)
         if namespace.inputs["metadata"]["labels"].get("pod-security.kubernetes.io/enforce") != "restricted":
             yield f"{namespace.id} does not enforce restricted pods"
-        if namespace.id not in selector["values"]:
-            yield f"{namespace.id} admits any image"
+        for policy in ("images-binding", "rails-identities-binding", "rails-guards-binding"):
+            if (namespace.id, policy) not in bound:
+                yield f"{namespace.id} is not bound by {policy}"
 
 
 def no_bucket_is_public_or_unencrypted(chosen: StackSettings, recording: Recording) -> Iterator[str]:

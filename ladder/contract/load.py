@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from pydantic import ValidationError
 
+from ladder.contract.across import across_stacks
 from ladder.contract.problems import (
     CONFIG_NAMESPACE,
     key,
@@ -19,7 +20,7 @@ from ladder.contract.problems import (
     of_violation,
     problem,
 )
-from ladder.contract.rules import across_stacks, within_stack
+from ladder.contract.rules import within_stack
 from ladder.contract.stack import StackSettings
 from ladder.errors import InputError, Problem
 from ladder.strict_yaml import Document, YamlPath, examine

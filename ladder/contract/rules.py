@@ -1,12 +1,13 @@
-"""Rules that join several fields of one stack, or the stacks of the whole ladder."""
+"""Rules that join several fields of one stack. Those that join stacks are in :mod:`ladder.contract.across`."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 
 from ladder.contract.stack import (
+    RESERVED_ACCOUNTS,
     RESERVED_SERVICE_ACCOUNTS,
     DataClass,
     ObjectLock,
@@ -17,7 +18,7 @@ from ladder.contract.stack import (
 )
 from ladder.contract.types import REGIONS, arn_account, duration, quantity
 
-__all__ = ["Violation", "across_stacks", "within_stack"]
+__all__ = ["Path", "Violation", "within_stack"]
 
 Path = tuple[str | int, ...]
 
@@ -90,6 +91,17 @@ def _principals(settings: StackSettings) -> Iterator[Violation]:
                 message=f"is a role of {owner!r}: no other environment's principal may stand in these policies",
                 found=arn,
                 accepted="a role of this account, or of an account outside the ladder",
+            )
+    services = {settings.physical(name) for name in (*settings.services, *RESERVED_SERVICE_ACCOUNTS)}
+    everyone = [(("cloud", field), arn) for field, arn in own.items()]
+    everyone += [(("cloud", "replicationRoles", key), arn) for key, arn in cloud.replication_roles.items()]
+    for path, arn in everyone:
+        if arn is not None and arn_account(arn) == cloud.account and arn.rpartition("/")[2] in services:
+            yield Violation(
+                path=path,
+                message="is the role of a workload: who uses a key does not administer it, and the reverse",
+                found=arn,
+                accepted="a role that this program does not declare",
             )
     for path, arn in [(("cloud", field), arn) for field, arn in own.items()] + [
         (("cloud", "replicationRoles", key), arn) for key, arn in cloud.replication_roles.items()
@@ -178,11 +190,33 @@ def _buckets(settings: StackSettings) -> Iterator[Violation]:
             )
 
 
+def _stand_in(settings: StackSettings) -> Iterator[Violation]:
+    """What answers at a stand-in also answers the account guard: real credentials must never be sent to one."""
+    cloud = settings.cloud
+    if cloud.stand_in is None:
+        return
+    if not cloud.account.startswith(RESERVED_ACCOUNTS) or cloud.deployer_role is not None:
+        yield Violation(
+            path=("cloud", "standIn"),
+            message="may stand only in the sandbox's settings",
+            found=f"{cloud.stand_in} with the account {cloud.account}",
+            accepted=f"null; or an account that begins {RESERVED_ACCOUNTS} and no deployerRole",
+        )
+
+
 _LONGEST_NAMESPACE, _LONGEST_ROLE, _LONGEST_RELEASE = 63, 64, 53
 
 
 def _names(settings: StackSettings) -> Iterator[Violation]:
     """Names made from the environment's and a key's must be legal where they are used: Kubernetes, IAM, Helm."""
+    name = settings.environment.name
+    if name.startswith("pr-") or name.endswith("-previews"):
+        yield Violation(
+            path=("environment", "name"),
+            message="reads like a preview's, and names made from it would be theirs",
+            found=name,
+            accepted="a name that neither begins with pr- nor ends with -previews",
+        )
     for key in settings.namespaces:
         yield from _short_enough(("namespaces", key), "namespace", settings.namespace(key), _LONGEST_NAMESPACE)
     for service in settings.services:
@@ -313,6 +347,7 @@ def _previews(settings: StackSettings) -> Iterator[Violation]:
 _WITHIN: tuple[Callable[[StackSettings], Iterator[Violation]], ...] = (
     _accounts,
     _principals,
+    _stand_in,
     _region,
     _references,
     _buckets,
@@ -322,71 +357,3 @@ _WITHIN: tuple[Callable[[StackSettings], Iterator[Violation]], ...] = (
     _rollout,
     _previews,
 )
-
-
-def across_stacks(stacks: Mapping[str, StackSettings]) -> Iterator[tuple[str, Violation]]:
-    """Every rule the stacks break together, with the stack it is reported on."""
-    yield from _unique(stacks, ("environment", "name"), lambda s: [(("environment", "name"), s.environment.name)])
-    yield from _unique(stacks, ("cloud", "account"), lambda s: [(("cloud", "account"), s.cloud.account)])
-    yield from _unique(
-        stacks, ("buckets",), lambda s: [(("buckets", key, "name"), bucket.name) for key, bucket in s.buckets.items()]
-    )
-    yield from _same_accounts(stacks)
-    yield from _foreign_principals(stacks)
-
-
-def _unique(
-    stacks: Mapping[str, StackSettings], what: Path, values: Callable[[StackSettings], list[tuple[Path, str]]]
-) -> Iterator[tuple[str, Violation]]:
-    first: dict[str, str] = {}
-    for stack, settings in stacks.items():
-        for path, value in values(settings):
-            if first.get(value, stack) != stack:
-                yield (
-                    stack,
-                    Violation(
-                        path=path,
-                        message=f"is also that of the stack {first[value]!r}",
-                        found=value,
-                        accepted=f"a {what[-1] if what[0] != 'buckets' else 'bucket name'} of its own for each stack",
-                    ),
-                )
-            first.setdefault(value, stack)
-
-
-def _same_accounts(stacks: Mapping[str, StackSettings]) -> Iterator[tuple[str, Violation]]:
-    reference: tuple[str, Mapping[str, str]] | None = None
-    for stack, settings in stacks.items():
-        if reference is None:
-            reference = (stack, settings.accounts)
-        elif dict(settings.accounts) != dict(reference[1]):
-            yield (
-                stack,
-                Violation(
-                    path=("accounts",),
-                    message=f"differs from that of the stack {reference[0]!r}",
-                    found=_pairs(settings.accounts),
-                    accepted=_pairs(reference[1]),
-                ),
-            )
-
-
-def _pairs(accounts: Mapping[str, str]) -> str:
-    return ", ".join(f"{name}: {number}" for name, number in sorted(accounts.items()))
-
-
-def _foreign_principals(stacks: Mapping[str, StackSettings]) -> Iterator[tuple[str, Violation]]:
-    owners = {settings.cloud.account: stack for stack, settings in stacks.items()}
-    for stack, settings in stacks.items():
-        for key, arn in settings.cloud.replication_roles.items():
-            owner = owners.get(arn_account(arn), stack)
-            if owner != stack and arn_account(arn) not in settings.accounts.values():
-                yield (
-                    stack,
-                    Violation(
-                        path=("cloud", "replicationRoles", key),
-                        message=f"is a role of the stack {owner!r}",
-                        found=arn,
-                        accepted="a role of this account, or of an account outside the ladder",
-                    ),
-                )

@@ -38,6 +38,7 @@ from ladder.contract.types import (
 
 __all__ = [
     "DELIVERY_SERVICE_ACCOUNT",
+    "RESERVED_ACCOUNTS",
     "RESERVED_SERVICE_ACCOUNTS",
     "SECRET_READER_SERVICE_ACCOUNT",
     "Access",
@@ -75,6 +76,9 @@ DELIVERY_SERVICE_ACCOUNT = "delivery"
 
 SECRET_READER_SERVICE_ACCOUNT = "secret-reader"
 """The ServiceAccount as which External Secrets reads."""
+
+RESERVED_ACCOUNTS = "000000"
+"""How the sandbox's account ids begin; AWS gives out none that do."""
 
 RESERVED_SERVICE_ACCOUNTS = frozenset({"default", DELIVERY_SERVICE_ACCOUNT, SECRET_READER_SERVICE_ACCOUNT})
 """What no service may be called: a service's name is its ServiceAccount."""

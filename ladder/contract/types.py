@@ -137,7 +137,7 @@ def _time_zones() -> frozenset[str]:
     return frozenset(resources.files("tzdata").joinpath("zones").read_text(encoding="utf-8").split())
 
 
-_GIT_URL = re.compile(r"(?:https://[A-Za-z0-9][A-Za-z0-9.:-]*/|file:///)[^\s?#]+")
+_GIT_URL = re.compile(r"(?:https://[A-Za-z0-9][A-Za-z0-9.:-]*/|file:///)[A-Za-z0-9._~/-]+")
 
 
 def _repository_problem(value: str) -> str | None:

@@ -79,7 +79,9 @@ class KubeApi:
         self, type_: ResourceType, namespace: str, name: str, body: Mapping[str, Any], *, dry: bool
     ) -> dict[str, Any]:
         """The object after a server-side apply that takes over conflicting fields (``dry``: as it would be)."""
-        query = {"fieldManager": MANAGER, "force": "true"} | ({"dryRun": "All"} if dry else {})
+        query = {"fieldManager": MANAGER, "force": "true", "fieldValidation": "Strict"} | (
+            {"dryRun": "All"} if dry else {}
+        )
         return self.request(
             "PATCH",
             type_.path(namespace, name),

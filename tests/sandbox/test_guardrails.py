@@ -241,6 +241,57 @@ def test_delivery_may_not_leave_its_namespace_or_touch_its_rails(
     assert (answer.status, answer.body.get("reason")) == (403, "Forbidden"), answer.message
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("DELETE", "/apis/networking.k8s.io/v1/namespaces/dev-services/networkpolicies/default-deny", None),
+        ("PATCH", "/apis/networking.k8s.io/v1/namespaces/dev-services/networkpolicies/allow-dns", {"spec": {}}),
+        ("DELETE", "/api/v1/namespaces/dev-services/serviceaccounts/secret-reader", None),
+        (
+            "PATCH",
+            "/api/v1/namespaces/dev-services/serviceaccounts/secret-reader",
+            {"metadata": {"annotations": {"eks.amazonaws.com/role-arn": "arn:aws:iam::111122223333:role/other"}}},
+        ),
+        ("DELETE", "/api/v1/namespaces/dev-services/serviceaccounts/delivery", None),
+    ],
+)
+def test_delivery_may_not_change_the_environments_own_policies_and_accounts(
+    admin: Cluster, method: str, path: str, body: dict[str, Any] | None
+) -> None:
+    """RBAC lets it write these kinds; admission keeps it from these names."""
+    headers = {"Content-Type": "application/merge-patch+json"} if method == "PATCH" else {}
+    with admin.acting_as("dev-services", "delivery") as delivery:
+        answer = delivery.call(method, path, body, headers=headers)
+    assert (answer.status, "ladder-dev-delivery-rails" in answer.message) == (403, True), answer.message
+
+
+def test_delivery_may_write_network_policies_of_its_own(admin: Cluster, name: str, created: list[str]) -> None:
+    path = "/apis/networking.k8s.io/v1/namespaces/dev-services/networkpolicies"
+    spec = {"podSelector": {}, "policyTypes": ["Ingress"]}
+    body = {"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": {"name": name}, "spec": spec}
+    with admin.acting_as("dev-services", "delivery") as delivery:
+        assert _create(delivery, body, created, path).status == 201
+        assert delivery.call("DELETE", f"{path}/{name}").status == 200
+
+
+@pytest.mark.parametrize("account", ["secret-reader", "delivery"])
+def test_no_pod_runs_as_who_reads_secrets_or_delivers(
+    admin: Cluster, name: str, created: list[str], account: str
+) -> None:
+    answer = _create(admin, pod(name, serviceAccountName=account), created)
+    assert (answer.status, "no pod may run as" in answer.message) == (403, True), answer.message
+
+
+def test_a_previews_pods_are_held_to_the_same_images(admin: Cluster, created: list[str]) -> None:
+    namespace = f"pr-{secrets.randbelow(10**6) + 1}"
+    body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}}
+    assert _create(admin, body, created, "/api/v1/namespaces").status == 201
+    pods = f"/api/v1/namespaces/{namespace}/pods"
+    bad = pod("bad", container(image="docker.io/library/nginx:latest"))
+    answer = admin.call("POST", pods, bad)
+    assert (answer.status, "by digest" in answer.message) == (403, True), answer.message
+
+
 @pytest.mark.parametrize("account", ["secret-reader", "default"])
 @pytest.mark.parametrize(
     "path",
