@@ -69,7 +69,13 @@ def record(settings: StackSettings, *, stack: str, root: Path, preview: bool = F
     monitor = _Monitor(stack, root)
     context = contextvars.copy_context()
     with _sealed(root), _own_package(root), _no_collection():
-        context.run(_run, monitor, configuration(settings), stack, root, preview)
+        problem = context.run(_run, monitor, configuration(settings), stack, root, preview)
+    if problem is not None:
+        # The SDK's settings live in the context and hold outputs that nobody will await.
+        del context
+        with _unawaited_ignored():
+            gc.collect()
+        raise CheckFailed(problem)
     return Recording(
         project=CONFIG_NAMESPACE,
         stack=stack,
@@ -139,7 +145,8 @@ def _no_collection() -> Generator[None]:
             gc.enable()
 
 
-def _run(monitor: _Monitor, values: dict[str, str], stack: str, root: Path, preview: bool) -> None:
+def _run(monitor: _Monitor, values: dict[str, str], stack: str, root: Path, preview: bool) -> str | None:
+    """Run the program; answers what is wrong with it, or None."""
     problem: str | None = None
     loop = asyncio.new_event_loop()
     loop.set_exception_handler(_quiet)
@@ -168,15 +175,19 @@ def _run(monitor: _Monitor, values: dict[str, str], stack: str, root: Path, prev
         problem = _failure(error, failed, root)
         failed.clear()
     finally:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "coroutine .* was never awaited", RuntimeWarning)
+        with _unawaited_ignored():
             _abandon(loop)
+            loop.run_until_complete(loop.shutdown_default_executor())
             loop.close()
-            if problem is not None:
-                gc.collect()
         asyncio.set_event_loop(None)
-    if problem is not None:
-        raise CheckFailed(problem)
+    return problem
+
+
+@contextmanager
+def _unawaited_ignored() -> Generator[None]:
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "coroutine .* was never awaited", RuntimeWarning)
+        yield
 
 
 def _abandon(loop: asyncio.AbstractEventLoop) -> None:

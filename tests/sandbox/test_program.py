@@ -104,7 +104,8 @@ def test_what_the_settings_no_longer_name_is_pruned(ladder: Ladder, root: Path) 
     (root / "Pulumi.dev.yaml").write_text(text[:start] + "    enabled: false\n" + text[end + len("    requeue: 5m") :])
     code, answer = ladder("up", "dev")
     assert code == 0, answer
-    assert sorted(actions(answer)["delete"]) == ["argocd/ladder-dev-previews"] * 3
+    gone = actions(answer)["delete"]
+    assert sorted(gone) == ["argocd/ladder-dev-previews"] * 3 + ["ladder-dev-previews-images"] * 2
 
 
 def test_drift_is_found_and_repaired(ladder: Ladder, sandbox: Sandbox) -> None:
