@@ -16,7 +16,7 @@ __all__ = ["localized", "reserved_account"]
 def reserved_account(name: str) -> str:
     """The sandbox's account of an environment or of an account outside the ladder: always the same for one name.
 
-    AWS gives out no such id; with ``allowed_account_ids`` real credentials never pass.
+    By convention nobody's real account; what keeps real systems out is the loopback endpoint and its own credentials.
     """
     return f"{RESERVED_ACCOUNTS}{zlib.crc32(name.encode()) % 1_000_000:06d}"
 

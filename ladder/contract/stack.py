@@ -78,7 +78,7 @@ SECRET_READER_SERVICE_ACCOUNT = "secret-reader"
 """The ServiceAccount as which External Secrets reads."""
 
 RESERVED_ACCOUNTS = "000000"
-"""How the sandbox's account ids begin; AWS gives out none that do."""
+"""How the sandbox's account ids begin: by convention, nobody's real account."""
 
 RESERVED_SERVICE_ACCOUNTS = frozenset({"default", DELIVERY_SERVICE_ACCOUNT, SECRET_READER_SERVICE_ACCOUNT})
 """What no service may be called: a service's name is its ServiceAccount."""
