@@ -1,6 +1,6 @@
 # `make up` and `make test` are all a newcomer needs; `make help` lists the rest.
 .DEFAULT_GOAL := help
-.PHONY: help up down check lint types unit test bench schema clean
+.PHONY: help up down chart check lint types unit test bench schema clean
 
 BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest
@@ -24,6 +24,9 @@ up: .venv/.up ## start the local cloud and bring dev up on it
 down: .venv/.up ## stop the local cloud; its state is kept
 	@$(BIN)/ladder sandbox stop
 
+chart: .venv/.up ## package the service chart; prints the digest that pins it
+	@$(BIN)/ladder chart
+
 check: .venv/.test ## the fast loop: lint, types, schemas, quick tests without servers
 	@$(MAKE) --no-print-directory -j2 lint types unit
 
@@ -31,15 +34,17 @@ lint: .venv/.test
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/ruff format --quiet --check .
 	@$(BIN)/ladder schema --check
+	@$(BIN)/python -m tests.workflows
 
 types: .venv/.test
 	@$(BIN)/basedpyright --warnings
 
 unit: .venv/.test
-	@$(PYTEST) -q -m "not servers and not exhaustive"
+	@$(PYTEST) -q -n 2 -m "not servers and not exhaustive"
 
 test: lint types ## everything, on real servers too
-	@$(PYTEST)
+	@$(PYTEST) -q -n 2 -m "not servers"
+	@$(PYTEST) -m servers
 
 bench: .venv/.test ## how fast, as ratios with medians
 	@$(BIN)/python -m bench
@@ -47,6 +52,6 @@ bench: .venv/.test ## how fast, as ratios with medians
 schema: .venv/.up ## write the JSON Schemas
 	@$(BIN)/ladder schema
 
-clean: ## forget the local cloud's state and the virtual environment
+clean: ## forget the local cloud's state and the virtual environments
 	@if [ -x $(BIN)/ladder ]; then $(BIN)/ladder sandbox stop || true; fi
-	@rm -rf .sandbox .venv
+	@rm -rf .sandbox .venv tests/scanner/.venv

@@ -6,7 +6,7 @@ import json
 
 import click
 
-from bench import recording, sandbox_up
+from bench import changes, parity, previews, recording, sandbox_up, seed, tree
 from bench.measure import Figure, print_figures
 
 
@@ -15,7 +15,15 @@ from bench.measure import Figure, print_figures
 @click.option("--format", "format_", type=click.Choice(["table", "json"]), default="table", show_default=True)
 def main(rounds: int, format_: str) -> None:
     """Measure recording and the sandbox on this machine."""
-    figures: list[Figure] = [*recording.figures(rounds), *sandbox_up.figures(rounds)]
+    figures: list[Figure] = [
+        *recording.figures(rounds),
+        *changes.figures(rounds),
+        *parity.figures(rounds),
+        *tree.figures(rounds),
+        *previews.figures(rounds),
+        *seed.figures(rounds),
+        *sandbox_up.figures(rounds),
+    ]
     if format_ == "json":
         click.echo(json.dumps([figure.as_json() for figure in figures], indent=2))
     else:

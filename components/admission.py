@@ -1,4 +1,4 @@
-"""What an environment admits: images by digest from allowed registries, and no way around its own rails."""
+"""What an environment admits: images by digest from allowed registries, its own hosts, no way around its rails."""
 
 from __future__ import annotations
 
@@ -6,22 +6,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import pulumi
-from pulumi_kubernetes.admissionregistration.v1 import (
-    MatchConditionArgsDict,
-    NamedRuleWithOperationsArgsDict,
-    ValidatingAdmissionPolicy,
-    ValidatingAdmissionPolicyBinding,
-    ValidatingAdmissionPolicySpecArgsDict,
-    ValidationArgsDict,
-    VariableArgsDict,
-)
-from pulumi_kubernetes.meta.v1 import LabelSelectorArgsDict, ObjectMetaArgsDict
 
-from components.base import Component, durable
+from components.admission_policy import CONTAINERS, PolicyArgs, create_bound_policy, refusal, rule, strings
+from components.base import Component
 
-__all__ = ["DeliveryRails", "DeliveryRailsArgs", "ImageAdmission", "ImageAdmissionArgs"]
-
-_CONTAINERS = ("containers", "initContainers", "ephemeralContainers")
+__all__ = [
+    "DeliveryRails",
+    "DeliveryRailsArgs",
+    "HostAdmission",
+    "HostAdmissionArgs",
+    "ImageAdmission",
+    "ImageAdmissionArgs",
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,23 +45,23 @@ class ImageAdmission(Component):
     def __init__(self, name: str, args: ImageAdmissionArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__(name, opts)
         registries = sorted(set(args.registries))
-        _create_bound_policy(
+        create_bound_policy(
             self,
             name,
-            _PolicyArgs(
+            PolicyArgs(
                 policy=args.policy,
                 namespaces=args.namespaces,
                 namespace_pattern=args.namespace_pattern,
                 labels=args.labels,
                 real_data=args.real_data,
-                rules=[_rule("", ["pods", "pods/ephemeralcontainers"], ["CREATE", "UPDATE"])],
+                rules=[rule("", ["pods", "pods/ephemeralcontainers"], ["CREATE", "UPDATE"])],
                 variables=[{"name": "images", "expression": _images()}],
                 validations=[
-                    _refusal(
+                    refusal(
                         "variables.images.all(i, i.matches('@sha256:[a-f0-9]{64}$'))",
                         "every image must be named by digest: <image>@sha256:<64 hexadecimal digits>",
                     ),
-                    _refusal(
+                    refusal(
                         f"variables.images.all(i, {_from_any(registries)})",
                         "every image must come from " + " or ".join(registries),
                     ),
@@ -75,18 +71,11 @@ class ImageAdmission(Component):
         self.register_outputs({"policy": args.policy})
 
 
-def _by_name(namespaces: Sequence[str]) -> LabelSelectorArgsDict:
-    """The label ``kubernetes.io/metadata.name`` is set by the API server and cannot be changed."""
-    return {
-        "match_expressions": [{"key": "kubernetes.io/metadata.name", "operator": "In", "values": sorted(namespaces)}]
-    }
-
-
 def _images() -> str:
     """Every image reference of a pod, OCI image volumes included."""
     lists = [
         f"(has(object.spec.{kind}) ? object.spec.{kind}.map(c, has(c.image) ? c.image : '') : [])"
-        for kind in _CONTAINERS
+        for kind in CONTAINERS
     ]
     volumes = (
         "(has(object.spec.volumes) ? object.spec.volumes.filter(v, has(v.image))"
@@ -97,6 +86,66 @@ def _images() -> str:
 
 def _from_any(registries: Sequence[str]) -> str:
     return " || ".join(f"i.startsWith('{registry}/')" for registry in registries)
+
+
+@dataclass(frozen=True, kw_only=True)
+class HostAdmissionArgs:
+    """``policy`` is the cluster-scoped name; hosts must be ``domain`` or below it.
+
+    It holds for the ``namespaces`` named or, where there are none, for those whose name matches ``namespace_pattern``:
+    there hosts must be below the namespace's own part of the domain, ``<namespace>.<domain>``.
+    """
+
+    policy: str
+    namespaces: Sequence[str] = ()
+    namespace_pattern: str = ""
+    domain: str
+    labels: Mapping[str, str]
+    real_data: bool
+
+
+class HostAdmission(Component):
+    """A ValidatingAdmissionPolicy over Ingresses and HTTPRoutes: an environment answers at no other one's hosts."""
+
+    def __init__(self, name: str, args: HostAdmissionArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__(name, opts)
+        domain = f"'{args.domain}'" if args.namespaces else f"request.namespace + '.{args.domain}'"
+        message = f"every host must be given, and be {args.domain} or below it"
+        if not args.namespaces:
+            message = f"every host must be given, and be <namespace>.{args.domain} or below it"
+        create_bound_policy(
+            self,
+            name,
+            PolicyArgs(
+                policy=args.policy,
+                namespaces=args.namespaces,
+                namespace_pattern=args.namespace_pattern,
+                labels=args.labels,
+                real_data=args.real_data,
+                rules=[
+                    rule("networking.k8s.io", ["ingresses"], ["CREATE", "UPDATE"]),
+                    rule("gateway.networking.k8s.io", ["httproutes"], ["CREATE", "UPDATE"]),
+                ],
+                variables=[
+                    {"name": "domain", "expression": domain},
+                    {"name": "hosts", "expression": _hosts()},
+                ],
+                validations=[
+                    refusal(
+                        "variables.hosts.all(h, h == variables.domain || h.endsWith('.' + variables.domain))", message
+                    )
+                ],
+            ),
+        )
+        self.register_outputs({"policy": args.policy})
+
+
+def _hosts() -> str:
+    """Every host an object answers at; '' stands for any host, which no domain holds."""
+    ingress = "(has(object.spec.rules) ? object.spec.rules.map(r, has(r.host) ? r.host : '') : [])"
+    fallback = "(has(object.spec.defaultBackend) ? [''] : [])"
+    route = "(has(object.spec.hostnames) && size(object.spec.hostnames) > 0 ? object.spec.hostnames : [''])"
+    return f"request.resource.resource == 'ingresses' ? {ingress} + {fallback} : {route}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,111 +173,37 @@ class DeliveryRails(Component):
     def __init__(self, name: str, args: DeliveryRailsArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__(name, opts)
         account = "has(object.spec.serviceAccountName) ? object.spec.serviceAccountName : ''"
-        identities = _PolicyArgs(
+        identities = PolicyArgs(
             policy=f"{args.policy}-identities",
             namespaces=args.namespaces,
             labels=args.labels,
             real_data=args.real_data,
-            rules=[_rule("", ["pods"], ["CREATE", "UPDATE"])],
+            rules=[rule("", ["pods"], ["CREATE", "UPDATE"])],
             variables=[{"name": "account", "expression": account}],
             validations=[
-                _refusal(
-                    f"!(variables.account in {_strings(args.reserved)})",
+                refusal(
+                    f"!(variables.account in {strings(args.reserved)})",
                     "no pod may run as " + " or ".join(sorted(args.reserved)),
                 )
             ],
         )
-        rails = _PolicyArgs(
+        rails = PolicyArgs(
             policy=f"{args.policy}-rails",
             namespaces=args.namespaces,
             labels=args.labels,
             real_data=args.real_data,
             rules=[
-                _rule("", ["serviceaccounts"], ["UPDATE", "DELETE"]),
-                _rule("networking.k8s.io", ["networkpolicies"], ["UPDATE", "DELETE"]),
+                rule("", ["serviceaccounts"], ["UPDATE", "DELETE"]),
+                rule("networking.k8s.io", ["networkpolicies"], ["UPDATE", "DELETE"]),
             ],
-            conditions=[
-                {"name": "delivery", "expression": f"request.userInfo.username in {_strings(args.deliverers)}"}
-            ],
+            conditions=[{"name": "delivery", "expression": f"request.userInfo.username in {strings(args.deliverers)}"}],
             validations=[
-                _refusal(
-                    f"!(oldObject.metadata.name in {_strings(args.rails)})",
+                refusal(
+                    f"!(oldObject.metadata.name in {strings(args.rails)})",
                     "delivery may not change what guards the environment",
                 )
             ],
         )
-        _create_bound_policy(self, f"{name}-identities", identities)
-        _create_bound_policy(self, f"{name}-guards", rails)
+        create_bound_policy(self, f"{name}-identities", identities)
+        create_bound_policy(self, f"{name}-guards", rails)
         self.register_outputs({"policy": args.policy})
-
-
-@dataclass(frozen=True, kw_only=True)
-class _PolicyArgs:
-    policy: str
-    labels: Mapping[str, str]
-    real_data: bool
-    rules: Sequence[NamedRuleWithOperationsArgsDict]
-    validations: Sequence[ValidationArgsDict]
-    namespaces: Sequence[str] = ()
-    namespace_pattern: str = ""
-    variables: Sequence[VariableArgsDict] = ()
-    conditions: Sequence[MatchConditionArgsDict] = ()
-
-
-def _create_bound_policy(parent: pulumi.Resource, name: str, args: _PolicyArgs) -> None:
-    """A policy that fails closed, and its binding, for the same namespaces."""
-    conditions = list(args.conditions)
-    if args.namespace_pattern:
-        expression = f"request.namespace.matches('{args.namespace_pattern}')"
-        conditions.append({"name": "namespace", "expression": expression})
-    selector: LabelSelectorArgsDict = _by_name(args.namespaces) if args.namespaces else {}
-    metadata: ObjectMetaArgsDict = {"name": args.policy, "labels": dict(args.labels)}
-    spec: ValidatingAdmissionPolicySpecArgsDict = {
-        "failure_policy": "Fail",
-        "match_constraints": {
-            "match_policy": "Equivalent",
-            "namespace_selector": selector,
-            "object_selector": {},
-            "resource_rules": list(args.rules),
-        },
-        "validations": list(args.validations),
-    }
-    if conditions:
-        spec["match_conditions"] = conditions
-    if args.variables:
-        spec["variables"] = list(args.variables)
-    opts = durable(parent, real_data=args.real_data)
-    policy = ValidatingAdmissionPolicy(name, metadata=metadata, spec=spec, opts=opts)
-    ValidatingAdmissionPolicyBinding(
-        f"{name}-binding",
-        metadata=metadata,
-        spec={
-            "policy_name": args.policy,
-            "validation_actions": ["Deny"],
-            "match_resources": {
-                "match_policy": "Equivalent",
-                "namespace_selector": selector,
-                "object_selector": {},
-            },
-        },
-        opts=durable(parent, real_data=args.real_data, depends_on=[policy]),
-    )
-
-
-def _rule(group: str, resources: Sequence[str], operations: Sequence[str]) -> NamedRuleWithOperationsArgsDict:
-    return {
-        "api_groups": [group],
-        "api_versions": ["v1"],
-        "operations": list(operations),
-        "resources": list(resources),
-        "scope": "Namespaced",
-    }
-
-
-def _refusal(expression: str, message: str) -> ValidationArgsDict:
-    return {"expression": expression, "message": message, "reason": "Forbidden"}
-
-
-def _strings(values: Sequence[str]) -> str:
-    """A CEL list; every value is checked by the contract and holds no quote."""
-    return "[" + ", ".join(f"'{value}'" for value in sorted(values)) + "]"

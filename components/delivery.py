@@ -8,12 +8,12 @@ from typing import Any
 
 import pulumi
 from pulumi_kubernetes.apiextensions import CustomResource
-from pulumi_kubernetes.core.v1 import ServiceAccount
 from pulumi_kubernetes.meta.v1 import ObjectMetaArgsDict
-from pulumi_kubernetes.rbac.v1 import PolicyRuleArgsDict, Role, RoleBinding
+from pulumi_kubernetes.rbac.v1 import PolicyRuleArgsDict
 
 from components.base import Component
 from components.namespace import NETWORK_RAILS
+from components.rights import Account, create_account, grant
 from ladder.contract.stack import DELIVERY_SERVICE_ACCOUNT, RESERVED_SERVICE_ACCOUNTS, Delivery, SyncWindow
 
 __all__ = [
@@ -22,6 +22,7 @@ __all__ = [
     "DeliveredKind",
     "EnvironmentDelivery",
     "EnvironmentDeliveryArgs",
+    "rules",
 ]
 
 IN_CLUSTER = "https://kubernetes.default.svc"
@@ -92,22 +93,9 @@ class EnvironmentDelivery(Component):
         self._create_application_set(name, [project, *deployers, *args.guardrails])
         self.register_outputs({"project": self.project, "applicationSet": self.application_set})
 
-    def _create_deployer(self, name: str, namespace: pulumi.Input[str]) -> RoleBinding:
-        metadata: ObjectMetaArgsDict = {
-            "name": DELIVERY_SERVICE_ACCOUNT,
-            "namespace": namespace,
-            "labels": dict(self._args.labels),
-        }
-        opts = pulumi.ResourceOptions(parent=self)
-        account = ServiceAccount(name, metadata=metadata, automount_service_account_token=False, opts=opts)
-        role = Role(name, metadata=metadata, rules=_rules(), opts=opts)
-        return RoleBinding(
-            name,
-            metadata=metadata,
-            role_ref={"api_group": "rbac.authorization.k8s.io", "kind": "Role", "name": DELIVERY_SERVICE_ACCOUNT},
-            subjects=[{"kind": "ServiceAccount", "name": DELIVERY_SERVICE_ACCOUNT, "namespace": namespace}],
-            opts=pulumi.ResourceOptions(parent=self, depends_on=[account, role]),
-        )
+    def _create_deployer(self, name: str, namespace: pulumi.Input[str]) -> pulumi.Resource:
+        account = Account(name=DELIVERY_SERVICE_ACCOUNT, namespace=namespace, labels=self._args.labels)
+        return grant(self, name, account, rules(DELIVERED_KINDS), after=[create_account(self, name, account)])
 
     def _metadata(self) -> ObjectMetaArgsDict:
         return {"name": self._args.name, "namespace": self._args.delivery.namespace, "labels": dict(self._args.labels)}
@@ -178,6 +166,8 @@ class EnvironmentDelivery(Component):
         metadata: dict[str, Any] = {
             "name": "{{.environment}}-{{.path.basename}}",
             "labels": {**self._args.labels, "ladder.internal/service": "{{.path.basename}}"},
+            # Previews run what no pull request built at the digests that stand here: what is wanted, of one commit.
+            "annotations": {"ladder.internal/image": "{{.image.digest}}"},
         }
         if not self._args.delivery.keep_when_removed:
             metadata["finalizers"] = ["resources-finalizer.argocd.argoproj.io"]
@@ -210,9 +200,10 @@ class EnvironmentDelivery(Component):
         }
 
 
-def _rules() -> list[PolicyRuleArgsDict]:
+def rules(kinds: Sequence[DeliveredKind]) -> list[PolicyRuleArgsDict]:
+    """What RBAC lets whoever delivers the kinds do with them."""
     groups: dict[str, list[str]] = {}
-    for kind in DELIVERED_KINDS:
+    for kind in kinds:
         groups.setdefault(kind.group, []).append(kind.resource)
     verbs = ["create", "delete", "get", "list", "patch", "update", "watch"]
     return [

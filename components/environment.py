@@ -6,7 +6,14 @@ from typing import Any, Literal
 
 import pulumi
 
-from components.admission import DeliveryRails, DeliveryRailsArgs, ImageAdmission, ImageAdmissionArgs
+from components.admission import (
+    DeliveryRails,
+    DeliveryRailsArgs,
+    HostAdmission,
+    HostAdmissionArgs,
+    ImageAdmission,
+    ImageAdmissionArgs,
+)
 from components.base import Component
 from components.bucket import SecureBucket, SecureBucketArgs
 from components.delivery import EnvironmentDelivery, EnvironmentDeliveryArgs
@@ -16,7 +23,8 @@ from components.namespace import NETWORK_RAILS, GuardedNamespace, GuardedNamespa
 from components.previews import PullRequestPreviews, PullRequestPreviewsArgs
 from components.providers import create_providers
 from components.secret_store import SecretStore, SecretStoreArgs
-from ladder.contract.stack import DELIVERY_SERVICE_ACCOUNT, SECRET_READER_SERVICE_ACCOUNT, Previews, StackSettings
+from ladder.contract.previews import Previews
+from ladder.contract.stack import DELIVERY_SERVICE_ACCOUNT, SECRET_READER_SERVICE_ACCOUNT, StackSettings
 
 __all__ = ["Environment"]
 
@@ -40,10 +48,11 @@ class Environment(Component):
             self._create_access(service, identities[service], keys, buckets)
         namespaces = {key: self._create_namespace(key) for key in settings.namespaces}
         admission = self._create_admission()
+        hosts = self._create_host_admission()
         store = self._create_secret_store(reader, keys, namespaces["services"])
         rails = self._create_rails()
-        delivery = self._create_delivery(namespaces, [*namespaces.values(), admission, rails])
-        previews = self._create_previews()
+        delivery = self._create_delivery(namespaces, [*namespaces.values(), admission, hosts, rails])
+        previews = self._create_previews(delivery)
         self.outputs = {
             "environment": settings.environment.name,
             "namespaces": {key: namespace.physical_name for key, namespace in namespaces.items()},
@@ -51,6 +60,7 @@ class Environment(Component):
             "keys": {name: key.arn for name, key in keys.items()},
             "buckets": {name: bucket.bucket_name for name, bucket in buckets.items()},
             "secretStore": {"name": store.store, "prefix": settings.secrets.prefix},
+            "domain": settings.hosts.domain,
             "appProject": delivery.project,
             "applicationSet": delivery.application_set,
             "previews": {"enabled": previews is not None, "project": previews.project if previews else None},
@@ -143,6 +153,17 @@ class Environment(Component):
         )
         return ImageAdmission("images", args, self._opts)
 
+    def _create_host_admission(self) -> HostAdmission:
+        settings = self._settings
+        args = HostAdmissionArgs(
+            policy=settings.physical("hosts"),
+            namespaces=[settings.namespace(key) for key in settings.namespaces],
+            domain=settings.hosts.domain,
+            labels=settings.labels(),
+            real_data=settings.holds_real_data,
+        )
+        return HostAdmission("hosts", args, self._opts)
+
     def _create_rails(self) -> DeliveryRails:
         settings = self._settings
         namespaces = [settings.namespace(key) for key in settings.namespaces]
@@ -187,12 +208,14 @@ class Environment(Component):
         )
         return EnvironmentDelivery("delivery", args, self._opts)
 
-    def _create_previews(self) -> PullRequestPreviews | None:
+    def _create_previews(self, delivery: EnvironmentDelivery) -> PullRequestPreviews | None:
         settings = self._settings
         if not isinstance(settings.previews, Previews):
             return None
         args = PullRequestPreviewsArgs(
             name=settings.physical("previews"),
+            environment_project=delivery.project,
+            selector=f"ladder.internal/environment={settings.environment.name}",
             previews=settings.previews,
             delivery=settings.delivery,
             registries=list(settings.images.registries.values()),

@@ -8,12 +8,13 @@ from dataclasses import dataclass
 import pulumi
 from pulumi_kubernetes.core.v1 import LimitRange, LimitRangeItemArgsDict, Namespace, ResourceQuota
 from pulumi_kubernetes.meta.v1 import ObjectMetaArgsDict
-from pulumi_kubernetes.networking.v1 import NetworkPolicy, NetworkPolicyPeerArgsDict, NetworkPolicyPortArgsDict
+from pulumi_kubernetes.networking.v1 import NetworkPolicy
 
 from components.base import Component, durable
-from ladder.contract.stack import Compute, ContainerDefaults, NamespaceSettings, Quota
+from components.network import dns
+from ladder.contract.namespaces import Compute, ContainerDefaults, NamespaceSettings, Quota
 
-__all__ = ["NETWORK_RAILS", "GuardedNamespace", "GuardedNamespaceArgs"]
+__all__ = ["NETWORK_RAILS", "GuardedNamespace", "GuardedNamespaceArgs", "hard", "pod_security"]
 
 NETWORK_RAILS = ("allow-dns", "default-deny")
 """The names of a namespace's own network policies."""
@@ -53,14 +54,9 @@ class GuardedNamespace(Component):
         self.register_outputs({"namespace": self.physical_name})
 
     def _create_namespace(self, name: str) -> Namespace:
-        levels = {
-            f"pod-security.kubernetes.io/{mode}{suffix}": value
-            for mode in ("enforce", "audit", "warn")
-            for suffix, value in (("", "restricted"), ("-version", POD_SECURITY_VERSION))
-        }
         return Namespace(
             name,
-            metadata={"name": self._args.namespace, "labels": {**self._args.labels, **levels}},
+            metadata={"name": self._args.namespace, "labels": {**self._args.labels, **pod_security()}},
             opts=durable(self, real_data=self._args.real_data),
         )
 
@@ -71,7 +67,7 @@ class GuardedNamespace(Component):
         ResourceQuota(
             f"{name}-quota",
             metadata=self._metadata("quota"),
-            spec={"hard": _hard(self._args.settings.quota)},
+            spec={"hard": hard(self._args.settings.quota)},
             opts=self._inside,
         )
 
@@ -92,20 +88,25 @@ class GuardedNamespace(Component):
         )
 
     def _create_dns(self, name: str) -> None:
-        dns: NetworkPolicyPeerArgsDict = {
-            "namespace_selector": {"match_labels": {"kubernetes.io/metadata.name": "kube-system"}},
-            "pod_selector": {"match_labels": {"k8s-app": "kube-dns"}},
-        }
-        ports: list[NetworkPolicyPortArgsDict] = [{"port": 53, "protocol": "UDP"}, {"port": 53, "protocol": "TCP"}]
         NetworkPolicy(
             f"{name}-allow-dns",
             metadata=self._metadata("allow-dns"),
-            spec={"pod_selector": {}, "policy_types": ["Egress"], "egress": [{"to": [dns], "ports": ports}]},
+            spec={"pod_selector": {}, "policy_types": ["Egress"], "egress": [dns()]},
             opts=self._inside,
         )
 
 
-def _hard(quota: Quota) -> dict[str, str]:
+def pod_security() -> dict[str, str]:
+    """The labels by which a namespace takes no pod that is not restricted."""
+    return {
+        f"pod-security.kubernetes.io/{mode}{suffix}": value
+        for mode in ("enforce", "audit", "warn")
+        for suffix, value in (("", "restricted"), ("-version", POD_SECURITY_VERSION))
+    }
+
+
+def hard(quota: Quota) -> dict[str, str]:
+    """A ResourceQuota's ``spec.hard``."""
     return {
         "requests.cpu": quota.requests.cpu,
         "requests.memory": quota.requests.memory,

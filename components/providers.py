@@ -38,5 +38,7 @@ def _create_kubernetes(cluster: Cluster, opts: pulumi.ResourceOptions) -> kubern
         context=cluster.context,
         cluster_identifier=cluster.identifier,
         enable_server_side_apply=True,
+        # Else each change replaces a ConfigMap of a fixed name: deleted first, with pods that mount it.
+        enable_config_map_mutable=True,
         opts=opts,
     )

@@ -18,13 +18,22 @@ from ladder.errors import CheckFailed, InputError, LadderError
 __all__ = ["main"]
 
 _VERBS = {
+    "audit": "write the report for auditors: a page, Markdown and JSON",
+    "changes": "show what the work tree changes in every environment, against a commit",
+    "chart": "package the service chart, print its digest, and push it",
+    "check": "hold the stacks and the tree against every rule, offline",
     "compare": "hold a recording against a stack's exported state",
     "destroy": "delete a stack from the sandbox, but for what is protected or retained",
+    "doctor": "check what only the live cluster, GitHub and AWS can tell",
     "drift": "name what in the sandbox differs from a stack's recording",
+    "judge": "hold a commit's settings and tree against this checkout's code",
+    "local": "write a Compose file that runs the services on this machine",
+    "parity": "prove that environments differ only where the contract allows",
     "preview": "name what up would change in the sandbox",
     "record": "run a stack's program offline and show what it declares",
     "sandbox": "start, stop and look at the local cloud",
     "schema": "write the JSON Schemas of the settings",
+    "seed": "fill an environment's database and buckets with synthetic data",
     "up": "bring a stack up in the sandbox",
 }
 

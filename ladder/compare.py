@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 from typing import Any, cast
 
 from ladder.contract import CONFIG_NAMESPACE
 from ladder.contract.types import quantity
+from ladder.differences import differences, renamed
 from ladder.errors import InputError, Problem
 from ladder.recorder import REDACTED
 from ladder.recording import Recording, Resource
@@ -21,6 +23,9 @@ _SIGNATURE = "4dabf18193072939515e22adb298388d"
 _PROVIDER_EXTRAS = frozenset({"version", "pluginDownloadURL", "pluginChecksums", "parameterization"})
 _STACK_TYPE = "pulumi:pulumi:Stack"
 _VERSIONS = (3, 4)
+
+_differences = partial(differences, absent=None)
+"""The engine keeps no nulls: a key that is absent is as good as null."""
 
 
 class Kind(StrEnum):
@@ -177,12 +182,12 @@ def _unpredictable(resource: Resource) -> bool:
 def _resource(recorded: Resource, state: Mapping[str, Any], names: _Names) -> Iterator[Finding]:
     urn = recorded.urn
     if recorded.custom:
-        inputs = cast("Mapping[str, Any]", _named(recorded.inputs, names.every))
+        inputs = cast("Mapping[str, Any]", renamed(recorded.inputs, names.every))
         raw = cast("Mapping[str, Any]", state.get("inputs") or {})
         if recorded.is_provider:
             raw = {key: value for key, value in raw.items() if key not in _PROVIDER_EXTRAS}
         deployed = cast("Mapping[str, Any]", _plain(raw, inputs))
-        for path, mine, theirs in _differences(inputs, deployed, _same):
+        for path, mine, theirs in _differences(inputs, deployed, same=_same):
             yield _changed(urn, f"inputs.{path}", mine, theirs)
         if not recorded.is_provider:
             yield from _outputs(recorded, deployed, state, names)
@@ -210,8 +215,8 @@ def _provider(reference: str | None) -> str:
 
 
 def _stack_outputs(urn: str, outputs: Mapping[str, Any], state: Mapping[str, Any], names: _Names) -> Iterator[Finding]:
-    mine = _named(outputs, names.every)
-    for path, left, right in _differences(mine, _plain(state.get("outputs") or {}, mine), _same):
+    mine = renamed(outputs, names.every)
+    for path, left, right in _differences(mine, _plain(state.get("outputs") or {}, mine), same=_same):
         yield _changed(urn, f"outputs.{path}", left, right)
 
 
@@ -224,27 +229,15 @@ def _outputs(
     outputs = cast("Mapping[str, Any]", _plain(state["outputs"], recorded.inputs))
     declared = {key: value for key, value in deployed.items() if key in outputs}
     same = _same_to_kubernetes if recorded.type.startswith("kubernetes:") else _same
-    for path, mine, theirs in _differences(declared, outputs, same, subset=True):
+    for path, mine, theirs in _differences(declared, outputs, same=same, subset=True):
         if REDACTED not in (mine, theirs):
             real = _discreet(mine, theirs)
             yield Finding(kind=Kind.OUT_OF_BAND, urn=recorded.urn, path=path, recorded=mine, real=real)
     predicted = {key: value for key, value in recorded.outputs.items() if key not in recorded.inputs}
     for key, value in {"id": recorded.id, **predicted}.items():
         real = state.get("id") if key == "id" else outputs.get(key, REDACTED)
-        if real != REDACTED and _named(value, names.ids) != real:
+        if real != REDACTED and renamed(value, names.ids) != real:
             yield Finding(kind=Kind.MISPREDICTED, urn=recorded.urn, path=key, recorded=value, real=real)
-
-
-def _named(value: Any, names: Mapping[str, str]) -> Any:
-    if isinstance(value, str):
-        for placeholder, name in names.items():
-            value = value.replace(placeholder, name)
-        return value
-    if isinstance(value, Mapping):
-        return {key: _named(item, names) for key, item in cast("Mapping[str, Any]", value).items()}
-    if isinstance(value, (list, tuple)):
-        return [_named(item, names) for item in cast("Sequence[Any]", value)]
-    return value
 
 
 def _plain(value: Any, recorded: Any) -> Any:
@@ -265,32 +258,6 @@ def _plain(value: Any, recorded: Any) -> Any:
         for key, item in fields.items()
         if not key.startswith("__") and not (key in filled_in and key not in mine)
     }
-
-
-_Same = Callable[[Any, Any], bool]
-
-
-def _differences(
-    mine: Any, theirs: Any, same: _Same, path: str = "", *, subset: bool = False
-) -> Iterator[tuple[str, Any, Any]]:
-    """``(path, mine, theirs)`` for each leaf that differs; ``subset`` overlooks keys that only ``theirs`` has.
-
-    A key that is absent is as good as null: the engine does not keep nulls.
-    """
-    if isinstance(mine, Mapping) and isinstance(theirs, Mapping):
-        left, right = cast("Mapping[str, Any]", mine), cast("Mapping[str, Any]", theirs)
-        for key in left if subset else sorted({*left, *right}):
-            below = f"{path}.{key}" if path else key
-            yield from _differences(left.get(key), right.get(key), same, below, subset=subset)
-        return
-    if isinstance(mine, list) and isinstance(theirs, list):
-        ours, others = cast("list[Any]", mine), cast("list[Any]", theirs)
-        if len(ours) == len(others):
-            for index, (one, other) in enumerate(zip(ours, others, strict=True)):
-                yield from _differences(one, other, same, f"{path}[{index}]", subset=subset)
-            return
-    if not same(mine, theirs):
-        yield path, mine, theirs
 
 
 def _same(mine: Any, theirs: Any) -> bool:

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from ladder.errors import InputError, Problem
 
-__all__ = ["root"]
+__all__ = ["ROOT_VARIABLE", "root"]
 
-_ROOT_VARIABLE = "LADDER_ROOT"
+ROOT_VARIABLE = "LADDER_ROOT"
 
 
 def root() -> Path:
@@ -17,7 +17,7 @@ def root() -> Path:
 
     Raises InputError where there is none.
     """
-    given = os.environ.get(_ROOT_VARIABLE)
+    given = os.environ.get(ROOT_VARIABLE)
     start = (Path(given) if given else Path.cwd()).resolve()
     candidates = [start] if given else [start, *start.parents]
     for directory in candidates:
@@ -29,6 +29,6 @@ def root() -> Path:
             message="not found",
             found=f"no Pulumi.yaml in {start}" + ("" if given else " or above"),
             accepted="a directory inside the project",
-            example=f"cd environment-ladder, or {_ROOT_VARIABLE}=path/to/environment-ladder",
+            example=f"cd environment-ladder, or {ROOT_VARIABLE}=path/to/environment-ladder",
         )
     )

@@ -7,34 +7,31 @@ run: :mod:`ladder.compare` holds a recording against real state.
 
 from __future__ import annotations
 
-import asyncio
 import contextvars
 import gc
 import json
 import os
-import runpy
 import sys
-import traceback
-import warnings
-from collections.abc import Callable, Coroutine, Generator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import chdir, contextmanager
+from functools import lru_cache
 from pathlib import Path
-from types import ModuleType, TracebackType
+from types import ModuleType
 from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
-import pulumi
 from google.protobuf import empty_pb2, struct_pb2
-from pulumi.runtime import config, settings
-from pulumi.runtime.mocks import MockCallArgs, MockEngine, MockMonitor, MockResourceArgs, Mocks, MockSettings
+from pulumi.runtime.mocks import MockCallArgs, MockMonitor, MockResourceArgs, Mocks
 from pulumi.runtime.proto import resource_pb2
-from pulumi.runtime.stack import run_in_stack
 
+from ladder.ambient import unread_variables
+from ladder.collection import without_collection
 from ladder.contract import CONFIG_NAMESPACE, StackSettings, ladder_settings
 from ladder.contract.load import stack_file
 from ladder.errors import CheckFailed
 from ladder.placeholders import Providers, computed
+from ladder.program import place, run_program, unawaited_ignored
 from ladder.recording import Recording, Resource
 
 __all__ = ["REDACTED", "configuration", "record", "record_stack"]
@@ -48,6 +45,15 @@ _STACK_TYPE = "pulumi:pulumi:Stack"
 _AMBIENT = ("AWS_", "PULUMI_", "KUBE", "LADDER_")
 _PROGRAM_PACKAGE = "components"
 _NEEDS_A_LIVE_SYSTEM = "a look-up needs a live system and cannot be recorded"
+_UNRECORDED = (
+    "ignoreChanges",
+    "replaceOnChanges",
+    "deleteBeforeReplace",
+    "importId",
+    "deletedWith",
+    "customTimeouts",
+)
+"""Options that the program does without: a recording has no place for them, so that nothing would see them change."""
 _ENGINE_RUNS_THEM = "the engine runs transforms, so a recording would not show what they do"
 
 
@@ -68,12 +74,22 @@ def record(settings: StackSettings, *, stack: str, root: Path, preview: bool = F
     root = root.resolve()
     monitor = _Monitor(stack, root)
     context = contextvars.copy_context()
-    with _sealed(root), _own_package(root), _no_collection():
-        problem = context.run(_run, monitor, configuration(settings), stack, root, preview)
+    # A collection would walk the SDK's hundred thousands of objects for nothing.
+    with _sealed(root), _own_modules(root), without_collection():
+        problem = context.run(
+            run_program,
+            root,
+            monitor,
+            features=monitor.features(),
+            project=CONFIG_NAMESPACE,
+            stack=stack,
+            configuration=configuration(settings),
+            preview=preview,
+        )
     if problem is not None:
         # The SDK's settings live in the context and hold outputs that nobody will await.
         del context
-        with _unawaited_ignored():
+        with unawaited_ignored():
             gc.collect()
         raise CheckFailed(problem)
     return Recording(
@@ -94,7 +110,7 @@ def _sealed(root: Path) -> Generator[None]:
             del os.environ[name]
     sys.path.insert(0, str(root))
     try:
-        with chdir(root):
+        with chdir(root), unread_variables(lambda file, line: place(Path(file), line, root)):
             yield
     finally:
         sys.path[:] = path
@@ -103,153 +119,34 @@ def _sealed(root: Path) -> Generator[None]:
 
 
 @contextmanager
-def _own_package(root: Path) -> Generator[None]:
-    """The program gets the components beside it, also where those of another checkout are loaded already."""
-    loaded = sys.modules.get(_PROGRAM_PACKAGE)
-    if not (root / _PROGRAM_PACKAGE).is_dir() or _is_of(loaded, root):
-        yield
-        return
-    others = _loaded_program_modules()
+def _own_modules(root: Path) -> Generator[None]:
+    """The program's modules are those beside it, and run anew: what one decides as it is imported is decided for each
+    recording. This package's own stay, which hold the contract that the settings are of.
+    """
+    others = {name: module for name, module in sys.modules.items() if _is_component(name)}
     for name in others:
         del sys.modules[name]
+    before = set(sys.modules)
     try:
         yield
     finally:
-        if others:
-            for name in _loaded_program_modules():
+        for name, module in list(sys.modules.items()):
+            if name not in before and (_is_component(name) or _is_beside(name, module, root)):
                 del sys.modules[name]
-            sys.modules.update(others)
+        sys.modules.update(others)
 
 
-def _is_of(module: ModuleType | None, root: Path) -> bool:
-    return module is not None and module.__file__ is not None and Path(module.__file__).is_relative_to(root)
+def _is_component(name: str) -> bool:
+    return name == _PROGRAM_PACKAGE or name.startswith(f"{_PROGRAM_PACKAGE}.")
 
 
-def _loaded_program_modules() -> dict[str, ModuleType]:
-    return {
-        name: module
-        for name, module in sys.modules.items()
-        if name == _PROGRAM_PACKAGE or name.startswith(f"{_PROGRAM_PACKAGE}.")
-    }
-
-
-@contextmanager
-def _no_collection() -> Generator[None]:
-    """A recording is short, and a collection in it walks the SDK's hundred thousands of objects for nothing."""
-    collecting = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if collecting:
-            gc.enable()
-
-
-def _run(monitor: _Monitor, values: dict[str, str], stack: str, root: Path, preview: bool) -> str | None:
-    """Run the program; answers what is wrong with it, or None."""
-    problem: str | None = None
-    loop = asyncio.new_event_loop()
-    loop.set_exception_handler(_quiet)
-    failed: list[tuple[BaseException, TracebackType | None]] = []
-    loop.set_task_factory(_watching(failed))
-    asyncio.set_event_loop(loop)
-    try:
-        settings.reset_options(project=CONFIG_NAMESPACE, stack=stack, preview=preview, organization="organization")
-        config.set_all_config(values)
-        settings.configure(
-            MockSettings(
-                monitor=monitor,
-                monitor_features=monitor.features(),
-                engine=MockEngine(None),
-                project=CONFIG_NAMESPACE,
-                stack=stack,
-                dry_run=preview,
-                organization="organization",
-                root_directory=str(root),
-                callbacks=None,
-            )
-        )
-        main = root / "__main__.py"
-        loop.run_until_complete(run_in_stack(lambda: (runpy.run_path(str(main), run_name="__main__"), None)[1]))
-    except (Exception, SystemExit) as error:
-        problem = _failure(error, failed, root)
-        failed.clear()
-    finally:
-        with _unawaited_ignored():
-            _abandon(loop)
-            loop.run_until_complete(loop.shutdown_default_executor())
-            loop.close()
-        asyncio.set_event_loop(None)
-    return problem
-
-
-@contextmanager
-def _unawaited_ignored() -> Generator[None]:
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "coroutine .* was never awaited", RuntimeWarning)
-        yield
-
-
-def _abandon(loop: asyncio.AbstractEventLoop) -> None:
-    """End what a failed program left waiting."""
-    waiting = asyncio.all_tasks(loop)
-    for task in waiting:
-        task.cancel()
-    if waiting:
-        loop.run_until_complete(asyncio.gather(*waiting, return_exceptions=True))
-
-
-def _watching(failed: list[tuple[BaseException, TracebackType | None]]) -> Callable[..., asyncio.Task[Any]]:
-    """Make tasks that note where they fail: an error that several tasks raise again loses its traceback."""
-
-    async def watched(coroutine: Coroutine[Any, Any, Any]) -> Any:
-        try:
-            return await coroutine
-        except Exception as error:
-            failed.append((error, error.__traceback__))
-            raise
-
-    def make(loop: asyncio.AbstractEventLoop, coroutine: Coroutine[Any, Any, Any], **options: Any) -> asyncio.Task[Any]:
-        return asyncio.Task(watched(coroutine), loop=loop, **options)
-
-    return make
-
-
-def _quiet(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-    """The first failure is reported; what was waiting for it has nothing to add."""
-
-
-def _failure(error: BaseException, failed: list[tuple[BaseException, TracebackType | None]], root: Path) -> str:
-    told = _chain(error)
-    refusal = next((link for link in told if isinstance(link, (CheckFailed, pulumi.RunError))), None)
-    if refusal is not None:
-        return str(refusal)
-    noted = [trace for note, trace in failed if any(note is link for link in told)]
-    places = [place for trace in (*noted, *(link.__traceback__ for link in told)) for place in _places(trace, root)]
-    what = f"{type(error).__name__}: {error}"
-    return f"the program failed at {places[0]}: {what}" if places else f"the program failed: {what}"
-
-
-def _chain(error: BaseException) -> list[BaseException]:
-    """The error and what it came from: the SDK raises a failure of its tasks again, from the original."""
-    chain: list[BaseException] = []
-    link: BaseException | None = error
-    while link is not None and all(link is not known for known in chain):
-        chain.append(link)
-        link = link.__cause__
-    return chain
-
-
-def _places(trace: TracebackType | None, root: Path) -> list[str]:
-    """Where in the program it happened, innermost first."""
-    frames = reversed(traceback.extract_tb(trace))
-    return [place for frame in frames if (place := _place(Path(frame.filename), frame.lineno or 0, root))]
-
-
-def _place(file: Path, line: int, root: Path) -> str:
-    if not file.is_relative_to(root) or ".venv" in file.relative_to(root).parts:
-        return ""
-    return f"{file.relative_to(root)}:{line}"
+def _is_beside(name: str, module: ModuleType, root: Path) -> bool:
+    """Whether the module is of the program's folder and neither installed there nor this package's."""
+    file = getattr(module, "__file__", None)
+    if not file or name.partition(".")[0] == __name__.partition(".")[0] or not Path(file).is_relative_to(root):
+        return False
+    parts = Path(file).relative_to(root).parts
+    return "site-packages" not in parts and not any(part.startswith(".") for part in parts)
 
 
 class _NoMocks(Mocks):
@@ -275,8 +172,13 @@ class _Monitor(MockMonitor):
         self._providers = Providers()
 
     def features(self) -> set[int]:
-        information: Any = super().GetDeploymentInfo(empty_pb2.Empty())  # pyright: ignore[reportUnknownMemberType]
-        return set(information.supportedFeatures)
+        return set(self.GetDeploymentInfo(empty_pb2.Empty()).supportedFeatures)
+
+    def GetDeploymentInfo(self, request: Any) -> Any:
+        """As the SDK's own mocks answer, but for alias specs: without, the SDK works aliases out as URNs."""
+        information: Any = super().GetDeploymentInfo(request)  # pyright: ignore[reportUnknownMemberType]
+        information.supportedFeatures.remove(resource_pb2.RESOURCE_MONITOR_FEATURE_ALIAS_SPECS)
+        return information
 
     def make_urn(self, parent: str, type_: str, name: str) -> str:
         parent_type = parent.split("::")[2] if parent else ""
@@ -288,6 +190,11 @@ class _Monitor(MockMonitor):
         if request.transforms:
             where = self._place(request)
             raise CheckFailed(f"the program transforms {request.name!r} at {where}: {_ENGINE_RUNS_THEM}")
+        if unseen := [option for option in _UNRECORDED if _is_given(request, option)]:
+            where = self._place(request)
+            raise CheckFailed(
+                f"the program gives {request.name!r} at {where} {', '.join(unseen)}: no recording shows it"
+            )
         places = self._places.setdefault(urn, [])
         places.append(self._place(request))
         if len(places) > 1:
@@ -309,7 +216,7 @@ class _Monitor(MockMonitor):
                 provider=request.provider or None,
                 protect=request.protect,
                 retain_on_delete=request.retainOnDelete,
-                aliases=tuple(sorted(str(alias) for alias in request.aliases)),
+                aliases=tuple(sorted(urn.replace(f"{_STACK_TYPE}$", "") for urn in request.aliasURNs)),
                 dependencies=tuple(sorted(request.dependencies)),
                 property_dependencies={
                     name: tuple(sorted(found.urns))
@@ -340,16 +247,23 @@ class _Monitor(MockMonitor):
 
     def _place(self, request: Any) -> str:
         """Where the program asks for it: the innermost frame that is the program's own."""
-        for frame in request.stackTrace.frames:
-            file = Path(url2pathname(urlsplit(str(frame.pc.uri)).path))
-            if place := _place(file, frame.pc.line, self._root):
-                return place
-        return "an unknown place"
+        places = (_place(str(frame.pc.uri), frame.pc.line, self._root) for frame in request.stackTrace.frames)
+        return next(filter(None, places), "an unknown place")
 
     def RegisterResourceOutputs(self, request: Any) -> Any:
         if request.urn.split("::")[2] == _STACK_TYPE:
             self.stack_outputs = _plain(request.outputs)
         return empty_pb2.Empty()
+
+
+def _is_given(request: Any, option: str) -> bool:
+    value = getattr(request, option)
+    return bool(value.ByteSize() if hasattr(value, "ByteSize") else value)
+
+
+@lru_cache(maxsize=4096)
+def _place(uri: str, line: int, root: Path) -> str:
+    return place(Path(url2pathname(urlsplit(uri).path)), line, root)
 
 
 def _plain(struct: struct_pb2.Struct) -> dict[str, Any]:

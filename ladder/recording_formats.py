@@ -1,12 +1,16 @@
-"""A recording as a table, as JSON, and in the shape of Pulumi's own deployment."""
+"""A recording as a table, as JSON and back, and in the shape of Pulumi's own deployment."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic.alias_generators import to_camel
+
+from ladder.errors import CheckFailed
 from ladder.recording import Recording, Resource
 
-__all__ = ["as_deployment", "as_json", "as_table"]
+__all__ = ["as_deployment", "as_json", "as_table", "from_json"]
 
 _EPOCH = "1970-01-01T00:00:00Z"
 
@@ -26,15 +30,80 @@ def _resource(resource: Resource) -> dict[str, Any]:
         "urn": resource.urn,
         "type": resource.type,
         "name": resource.name,
+        "custom": resource.custom,
         "id": resource.id,
         "parent": resource.parent,
         "provider": resource.provider,
         "protect": resource.protect,
         "retainOnDelete": resource.retain_on_delete,
+        "aliases": list(resource.aliases),
         "dependencies": list(resource.dependencies),
         "propertyDependencies": {name: list(urns) for name, urns in resource.property_dependencies.items()},
         "inputs": dict(resource.inputs),
     }
+
+
+class _Written(BaseModel):
+    model_config = ConfigDict(extra="ignore", strict=True, alias_generator=to_camel, hide_input_in_errors=True)
+
+
+class _Resource(_Written):
+    urn: Annotated[str, Field(pattern=r"^urn:pulumi:[^:]+::[^:]+::.+::.+$")]
+    type: str
+    name: str
+    custom: bool | None = None
+    id: str
+    parent: str | None
+    provider: str | None
+    protect: bool
+    retain_on_delete: bool
+    aliases: list[str] = []
+    dependencies: list[str]
+    property_dependencies: dict[str, list[str]]
+    inputs: dict[str, Any]
+
+
+class _Recording(_Written):
+    project: str
+    stack: str
+    resources: list[_Resource]
+    outputs: dict[str, Any]
+
+
+def from_json(document: Any) -> Recording:
+    """The recording that :func:`as_json` wrote, but for computed outputs; older ones have no aliases either.
+
+    Raises CheckFailed for anything else.
+    """
+    try:
+        written = _Recording.model_validate(document)
+    except (ValidationError, RecursionError) as error:
+        raise CheckFailed("what was written is not a recording") from error
+    return Recording(
+        project=written.project,
+        stack=written.stack,
+        resources=tuple(_registered(resource) for resource in written.resources),
+        outputs=written.outputs,
+    )
+
+
+def _registered(written: _Resource) -> Resource:
+    return Resource(
+        urn=written.urn,
+        type=written.type,
+        name=written.name,
+        custom=bool(written.id) if written.custom is None else written.custom,
+        id=written.id,
+        parent=written.parent,
+        provider=written.provider,
+        protect=written.protect,
+        retain_on_delete=written.retain_on_delete,
+        aliases=tuple(written.aliases),
+        dependencies=tuple(written.dependencies),
+        property_dependencies={name: tuple(urns) for name, urns in written.property_dependencies.items()},
+        inputs=written.inputs,
+        outputs=written.inputs,
+    )
 
 
 def as_deployment(recording: Recording) -> dict[str, Any]:

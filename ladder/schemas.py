@@ -1,4 +1,4 @@
-"""JSON Schemas of the settings, for editors and for review, generated from the contract."""
+"""JSON Schemas of the settings and of the GitOps tree, for editors, for review and for Helm, made from the contract."""
 
 from __future__ import annotations
 
@@ -6,10 +6,15 @@ import json
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import core_schema
 
 from ladder.contract import CONFIG_NAMESPACE, StackSettings
+from ladder.contract.exceptions import Exceptions
+from ladder.contract.overlay import ChartValues, Overlay, Version
+from ladder.contract.preview_values import PreviewValues
+from ladder.contract.seed import SEED, SeedSettings
 from ladder.files import write_atomically
 
 __all__ = ["schemas", "stale", "write"]
@@ -18,17 +23,25 @@ _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 
 def schemas() -> dict[str, str]:
-    """Every schema's file name in ``schemas/`` and its text."""
-    return {"stack.schema.json": _text(_stack())}
+    """Every schema's path, from the project's root, and its text."""
+    return {
+        "schemas/stack.schema.json": _text(_stack()),
+        "schemas/parity.schema.json": _text(_file(Exceptions, "Exceptions to equality (parity.yaml)")),
+        "schemas/seed.schema.json": _text(_file(SeedSettings, f"The shape of synthetic data ({SEED})")),
+        "schemas/values.schema.json": _text(_file(Overlay, "One service in one environment (values.yaml)")),
+        "schemas/version.schema.json": _text(_file(Version, "What is promoted (version.yaml)")),
+        "gitops/chart/values.schema.json": _text(_file(ChartValues, "The chart's values: values.yaml, version.yaml")),
+        "gitops/preview/values.schema.json": _text(_file(PreviewValues, "The values of a preview's namespace")),
+    }
 
 
 def stale(root: Path) -> list[str]:
     """The schema files that are missing or do not match the contract."""
     found: list[str] = []
     for name, text in schemas().items():
-        path = root / "schemas" / name
+        path = root / name
         if not path.is_file() or path.read_bytes() != text.encode():
-            found.append(f"schemas/{name}")
+            found.append(name)
     return found
 
 
@@ -36,13 +49,19 @@ def write(root: Path) -> list[str]:
     """Write the schemas that are stale; returns their names."""
     names = stale(root)
     for name, text in schemas().items():
-        if f"schemas/{name}" in names:
-            write_atomically(root / "schemas" / name, text)
+        if name in names:
+            write_atomically(root / name, text)
     return names
 
 
 def _text(schema: dict[str, Any]) -> str:
     return json.dumps(schema, indent=2) + "\n"
+
+
+def _file(model: type[BaseModel], title: str) -> dict[str, Any]:
+    schema = model.model_json_schema(by_alias=True, schema_generator=_Schema)
+    schema.pop("description", None)
+    return {"$schema": _DIALECT, "title": title, **schema}
 
 
 def _stack() -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 from collections.abc import Iterator, Mapping
@@ -23,7 +24,6 @@ MAX_DEPTH = 64
 
 YamlPath = tuple[str | int, ...]
 
-_yaml: Any = yaml
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 _LONGEST_NUMBER = 15
@@ -151,7 +151,7 @@ class _Reader:
     def document(self) -> Document:
         value: Any = None
         try:
-            events: Iterator[Any] = _yaml.parse(self._text, Loader=_Loader)
+            events: Iterator[Any] = iter(_Loader(self._text).get_event, None)
             roots = 0
             for event in events:
                 if isinstance(event, yaml.DocumentStartEvent):
@@ -168,10 +168,13 @@ class _Reader:
         return Document(file=self._file, value=value, lines=self._lines, problems=tuple(self._problems))
 
     def _value(self, event: Any, events: Iterator[Any], path: YamlPath) -> Any:
-        self._lines.setdefault(path, event.start_mark.line + 1)
+        if path not in self._lines:
+            self._lines[path] = event.start_mark.line + 1
         if len(path) > MAX_DEPTH:
             found, accepted = f"more than {MAX_DEPTH} levels", f"at most {MAX_DEPTH} levels"
             self._fail(event.start_mark.line + 1, "is nested too deeply", found, accepted)
+        if isinstance(event, yaml.ScalarEvent):
+            return self._plain(event, path)
         self._refuse_marks(event, path)
         if isinstance(event, yaml.MappingStartEvent):
             return self._mapping(events, path)
@@ -180,9 +183,13 @@ class _Reader:
             while not isinstance(item := next(events), yaml.SequenceEndEvent):
                 items.append(self._value(item, events, (*path, len(items))))
             return items
-        if isinstance(event, yaml.AliasEvent):
-            return None
+        return None
+
+    def _plain(self, event: Any, path: YamlPath) -> Any:
+        """A scalar's value. Most are plain and have been seen before."""
         text: str = event.value
+        if event.anchor is not None or event.tag is not None:
+            self._refuse_marks(event, path)
         if event.style:
             return text
         why = _why_ambiguous(text)
@@ -226,7 +233,8 @@ class _Reader:
             if not isinstance(event, yaml.AliasEvent):
                 self._refuse(event, path, message, "a mapping or list as key", "a string")
             return "?"
-        self._refuse_marks(event, path)
+        if event.anchor is not None or event.tag is not None:
+            self._refuse_marks(event, path)
         text = str(event.value)
         if not event.style and (_why_ambiguous(text) is not None or _scalar(text) != text):
             found = _short(text)
@@ -260,7 +268,9 @@ class _Reader:
         self._fail(line, "is not YAML", str(found), accepted)
 
 
+@functools.lru_cache(maxsize=16384)
 def _why_ambiguous(text: str) -> str | None:
+    """Kept, because the files of a tree repeat each other's keys and values."""
     long = len(text) > _LONGEST_AMBIGUOUS
     if (long or sum(map(str.isdigit, text)) > _LONGEST_NUMBER) and _LONG_NUMBER.fullmatch(text):
         return f"a number of more than {_LONGEST_NUMBER} digits, which parsers round"
@@ -269,7 +279,9 @@ def _why_ambiguous(text: str) -> str | None:
     return next((why for pattern, why in _AMBIGUOUS if pattern.fullmatch(text)), None)
 
 
+@functools.lru_cache(maxsize=16384)
 def _scalar(text: str) -> Any:
+    """What plain text stands for; kept for the same reason."""
     if text in ("", "null"):
         return None
     if text in ("true", "false"):

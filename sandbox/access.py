@@ -22,7 +22,16 @@ from sandbox.credentials import AwsCredentials, derive
 from sandbox.paths import StateDir, is_locked
 from sandbox.servers import HOST, Plan, get
 
-__all__ = ["NotRunningError", "Sandbox", "connect", "load_identity", "load_run", "write_kubeconfig"]
+__all__ = [
+    "NotRunningError",
+    "Sandbox",
+    "Sources",
+    "connect",
+    "load_identity",
+    "load_run",
+    "sources_of",
+    "write_kubeconfig",
+]
 
 CONTEXT = "ladder-sandbox"
 KEPT = frozenset(
@@ -36,8 +45,19 @@ class NotRunningError(LadderError):
 
 
 @dataclass(frozen=True, slots=True)
+class Sources:
+    """What Argo CD delivers from: the URL of the tree's git repository, and of the registry's folder of charts."""
+
+    tree: str
+    charts: str
+
+
+@dataclass(frozen=True, slots=True)
 class Sandbox:
-    """A running sandbox, verified to be the one that its state directory belongs to."""
+    """A running sandbox, verified to be the one that its state directory belongs to.
+
+    ``sources`` is None where it runs without Argo CD.
+    """
 
     state: Path
     kubeconfig: Path
@@ -46,6 +66,7 @@ class Sandbox:
     token: str = field(repr=False)
     aws_endpoint: str
     cluster_uid: str
+    sources: Sources | None
 
     def credentials(self, account: str) -> AwsCredentials:
         """The key pair of one 12-digit account; every account exists as soon as it is used.
@@ -108,7 +129,13 @@ def connect(state: Path) -> Sandbox:
         token=access.token,
         aws_endpoint=plan.url("moto", "http"),
         cluster_uid=uid,
+        sources=sources_of(paths, plan) if plan.delivers else None,
     )
+
+
+def sources_of(paths: StateDir, plan: Plan) -> Sources:
+    """The sources of a state that runs with Argo CD."""
+    return Sources(f"file://{paths.tree}", f"{plan.url('registry', 'oci')}/charts")
 
 
 def load_run(paths: StateDir) -> Mapping[str, Any]:

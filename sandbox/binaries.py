@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import json
 import os
 import platform
-import re
 import shutil
 import signal
 import subprocess
@@ -17,64 +17,142 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ladder.errors import CheckFailed
+from sandbox.modules import fetch, pinned_version
 from sandbox.paths import cache_dir, exclusive
 from sandbox.progress import Progress
 from sandbox.supervisor import die_with_parent
 from sandbox.toolchain import find_go, go_environment, required_version
 
-__all__ = ["ASSETS_VARIABLE", "TARGETS", "Target", "ensure", "run_go"]
+__all__ = ["ASSETS_VARIABLE", "CRANE", "DELIVERY", "HELM", "SERVERS", "Edit", "Target", "ensure", "run_go"]
 
 ASSETS_VARIABLE = "KUBEBUILDER_ASSETS"
 REQUIRED_ASSETS = ("etcd", "kube-apiserver")
-SOURCES = Path(__file__).parent / "servers"
+ASSETS = (*REQUIRED_ASSETS, "kube-controller-manager", "kube-scheduler")
+MODULES = Path(__file__).parent / "servers"
 FLAGS = ("-trimpath",)
 TAIL = 30
 SCRATCH = ".building."
 
 
 @dataclass(frozen=True, slots=True)
+class Edit:
+    """A change to one file of the source before it is built; ``old`` must stand there exactly once."""
+
+    file: str
+    old: str
+    new: str
+
+
+@dataclass(frozen=True, slots=True)
 class Target:
-    """A binary, the package it is built from, and the directory of the module that pins it."""
+    """A binary, the package it is built from, and the directory of the module that pins it.
+
+    ``source`` is the module the package belongs to. ``stamps`` are variables that the linker sets, by which the binary
+    knows its version, the one that ``source`` is pinned to; ``edits`` are made in ``source`` first.
+    """
 
     name: str
     package: str
     module: Path
+    source: str = ""
+    stamps: tuple[str, ...] = ()
+    edits: tuple[Edit, ...] = ()
+
+    @property
+    def version(self) -> str:
+        """What ``source`` is pinned to, e.g. ``v1.36.3``."""
+        return pinned_version(self.module, self.source)
 
     @property
     def linker_flags(self) -> str:
-        """Strip the binary, and stamp it with the pinned version: unstamped, Kubernetes reports v0.0.0."""
-        match = re.search(
-            r"^\s*k8s\.io/kubernetes (v(\d+)\.(\d+)\S*)", (self.module / "go.mod").read_text(), re.MULTILINE
-        )
-        if match is None:
+        """Strip the binary, and stamp it."""
+        if not self.stamps:
             return "-s -w"
-        values = {"gitVersion": match[1], "gitMajor": match[2], "gitMinor": match[3], "gitTreeState": "clean"}
-        return "-s -w " + " ".join(f"-X k8s.io/component-base/version.{name}={text}" for name, text in values.items())
+        version = self.version
+        major, minor, _ = version.removeprefix("v").split(".", 2)
+        values = {"version": version, "major": major, "minor": minor}
+        return "-s -w " + " ".join(f"-X {stamp.format(**values)}" for stamp in self.stamps)
 
     @property
     def key(self) -> str:
-        """Changes with everything the binary depends on: pins, flags and the machine's kind."""
+        """Changes with everything the binary depends on: pins, flags, edits and the machine's kind."""
         parts = [(self.module / "go.mod").read_bytes(), (self.module / "go.sum").read_bytes()]
         parts += [
             text.encode() for text in (self.package, *FLAGS, self.linker_flags, platform.system(), platform.machine())
         ]
+        parts += [repr(edit).encode() for edit in self.edits]
         return hashlib.sha256(b"\0".join(parts)).hexdigest()[:16]
 
     def path(self, cache: Path) -> Path:
         return cache / "binaries" / f"{self.name}-{self.key}" / self.name
 
 
-TARGETS = (
-    Target("etcd", "go.etcd.io/etcd/server/v3", SOURCES / "etcd"),
-    Target("kube-apiserver", "k8s.io/kubernetes/cmd/kube-apiserver", SOURCES / "kubernetes"),
-    Target("kube-controller-manager", "k8s.io/kubernetes/cmd/kube-controller-manager", SOURCES / "kubernetes"),
+def _kubernetes(name: str) -> Target:
+    values = {"gitVersion": "{version}", "gitMajor": "{major}", "gitMinor": "{minor}", "gitTreeState": "clean"}
+    stamps = tuple(f"k8s.io/component-base/version.{variable}={value}" for variable, value in values.items())
+    return Target(name, f"k8s.io/kubernetes/cmd/{name}", MODULES / "kubernetes", "k8s.io/kubernetes", stamps)
+
+
+def _argo(name: str, source: str, package: str, versions: str, *edits: Edit) -> Target:
+    """Argo's projects take their version from a tag, and believe in it where there is also a commit."""
+    values = {"gitTag": "{version}", "gitCommit": "{version}", "gitTreeState": "clean"}
+    stamps = tuple(f"{source}/{versions}.{variable}={value}" for variable, value in values.items())
+    return Target(name, f"{source}/{package}", MODULES / name, source, stamps, edits)
+
+
+SERVERS = (
+    Target("etcd", "go.etcd.io/etcd/server/v3", MODULES / "etcd"),
+    _kubernetes("kube-apiserver"),
+    _kubernetes("kube-controller-manager"),
 )
+"""What every sandbox runs."""
+
+HELM = Target(
+    "helm",
+    "helm.sh/helm/v4/cmd/helm",
+    MODULES / "helm",
+    "helm.sh/helm/v4",
+    ("helm.sh/helm/v4/internal/version.version={version}", "helm.sh/helm/v4/internal/version.gitTreeState=clean"),
+)
+
+CRANE = Target(
+    "crane",
+    "github.com/google/go-containerregistry/cmd/crane",
+    MODULES / "registry",
+    "github.com/google/go-containerregistry",
+    ("github.com/google/go-containerregistry/cmd/crane/cmd.Version={version}",),
+)
+"""It has an OCI registry in it."""
+
+DELIVERY = (
+    HELM,
+    CRANE,
+    _kubernetes("kube-scheduler"),
+    Target("kwok", "sigs.k8s.io/kwok/cmd/kwok", MODULES / "kwok"),
+    # Both have an address on every interface in their source, and no flag for it.
+    _argo(
+        "rollouts",
+        "github.com/argoproj/argo-rollouts",
+        "cmd/rollouts-controller",
+        "utils/version",
+        Edit("controller/controller.go", '"0.0.0.0:%d"', '"127.0.0.1:%d"'),
+    ),
+    _argo(
+        "argocd",
+        "github.com/argoproj/argo-cd/v3",
+        "cmd",
+        "common",
+        Edit("controller/appcontroller.go", '"0.0.0.0:%d"', '"127.0.0.1:%d"'),
+        Edit("cmd/argocd-notification/commands/argocd_notification.go", '"0.0.0.0:%d"', '"127.0.0.1:%d"'),
+    ),
+)
+"""What a sandbox with Argo CD runs besides."""
 
 
 def ensure(
     progress: Progress,
     *,
-    targets: Sequence[Target] = TARGETS,
+    targets: Sequence[Target] = SERVERS,
     cache: Path | None = None,
     environment: Mapping[str, str] | None = None,
 ) -> dict[str, Path]:
@@ -113,7 +191,8 @@ def _assets(targets: Iterable[Target], environment: Mapping[str, str]) -> dict[s
     directory = environment.get(ASSETS_VARIABLE)
     if not directory:
         return {}
-    candidates = {target.name: Path(directory).expanduser().absolute() / target.name for target in targets}
+    names = [target.name for target in targets if target.name in ASSETS]
+    candidates = {name: Path(directory).expanduser().absolute() / name for name in names}
     found = {name: path for name, path in candidates.items() if os.access(path, os.X_OK) and path.is_file()}
     absent = [name for name in candidates if name in REQUIRED_ASSETS and name not in found]
     if absent:
@@ -130,17 +209,20 @@ def _build_once(target: Target, cache: Path, environment: Mapping[str, str], pro
     with exclusive(lock, lambda: progress.step(f"waiting for another process to build {target.name}")):
         if not binary.exists():
             go = find_go(required_version(target.module), cache, progress)
-            _build(go, target, binary, environment, progress)
+            _build(go, target, cache, environment, progress)
 
 
-def _build(go: Path, target: Target, binary: Path, environment: Mapping[str, str], progress: Progress) -> None:
+def _build(go: Path, target: Target, cache: Path, environment: Mapping[str, str], progress: Progress) -> None:
     progress.step(f"building {target.name}: looking for what there is to compile")
+    binary = target.path(cache)
     binary.parent.mkdir(parents=True, exist_ok=True)
     for left in binary.parent.glob(f"{SCRATCH}*"):
         shutil.rmtree(left, ignore_errors=True)
     with tempfile.TemporaryDirectory(dir=binary.parent, prefix=SCRATCH, ignore_cleanup_errors=True) as scratch:
         environment = {**environment, "GOTMPDIR": scratch}
         selection = [*FLAGS, f"-ldflags={target.linker_flags}"]
+        if target.edits:
+            selection.append(f"-modfile={_edited(target, Path(scratch), cache, progress)}")
         listing = [go, "list", *selection, "-deps", "-f", "{{if .Stale}}{{.ImportPath}}{{end}}", target.package]
         stale = run_go(listing, target.module, environment, _download_counter(progress))
         progress.step(f"building {target.name}")
@@ -148,6 +230,25 @@ def _build(go: Path, target: Target, binary: Path, environment: Mapping[str, str
         building = [go, "build", "-v", *selection, "-o", output, target.package]
         run_go(building, target.module, environment, _package_counter(progress, len(stale.split())))
         output.replace(binary)
+
+
+def _edited(target: Target, scratch: Path, cache: Path, progress: Progress) -> Path:
+    """A go.mod that takes the source from a copy with the edits made, the copy's checksum verified before.
+
+    Raises CheckFailed where the source cannot be had, or is not what an edit was written for.
+    """
+    (archive,) = fetch(target.module, [target.source], cache, progress).values()
+    root = archive.extract(scratch / "source")
+    for edit in target.edits:
+        file = root / edit.file
+        text = file.read_text()
+        if text.count(edit.old) != 1:
+            raise CheckFailed(f"{target.source}/{edit.file} is not as expected: it must have {edit.old} once")
+        file.write_text(text.replace(edit.old, edit.new))
+    shutil.copy(target.module / "go.sum", scratch)
+    pinned = (target.module / "go.mod").read_text()
+    (scratch / "go.mod").write_text(f"{pinned}\nreplace {target.source} => {json.dumps(str(root))}\n")
+    return scratch / "go.mod"
 
 
 def run_go(

@@ -1,32 +1,35 @@
-"""The front door: starting, finding and stopping a sandbox, and telling how it is."""
+"""The front door: starting, finding and stopping a sandbox."""
 
 from __future__ import annotations
 
 import contextlib
 import json
 import os
+import re
 import secrets
 import select
+import shutil
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Generator, Iterable, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
 from http.client import HTTPSConnection
-from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import sandbox
 from ladder.errors import CheckFailed
-from sandbox import binaries, crds
+from sandbox import binaries, crds, delivery_files, delivery_servers
 from sandbox.access import NotRunningError, Sandbox, connect, load_identity, load_run, write_kubeconfig
-from sandbox.paths import StateDir, exclusive, is_locked, write_private
+from sandbox.inspection import ServerStatus, Status, status
+from sandbox.paths import STATE_VARIABLE, StateDir, exclusive, is_locked, write_private
 from sandbox.progress import Progress
-from sandbox.servers import HOST, Plan, choose_ports, get, is_free, server_context
+from sandbox.servers import DELIVERY_PORTS, HOST, PORTS, Plan, choose_ports, get, is_free, server_context
+from sandbox.supervisor import DONE, PREPARED
 
 __all__ = ["NotRunningError", "Sandbox", "ServerStatus", "Status", "connect", "start", "status", "stop"]
 
@@ -35,47 +38,40 @@ NAMESPACE_DEADLINE = 30.0
 POLL_INTERVAL = 0.02
 REQUEST_TIMEOUT = 30.0
 ATTEMPTS = 3
+REDIS = "redis-server"
+# What may stand in the URL of the tree's repository without being escaped, which git and Argo CD do not agree on.
+PLAIN_PATH = re.compile(r"[A-Za-z0-9._~/-]+")
+# The API server's users, by the names of their secrets: what each is called there, and its groups.
+USERS: Mapping[str, tuple[str, ...]] = {
+    "admin": ("ladder", "ladder", "system:masters"),
+    "controller": ("system:kube-controller-manager", "controller-manager", "system:masters"),
+}
 
 
-@dataclass(frozen=True, slots=True)
-class ServerStatus:
-    """One server: ``pid`` is 0 while it does not run, ``version`` empty where it cannot be told."""
-
-    name: str
-    pid: int
-    endpoint: str
-    version: str
-
-
-@dataclass(frozen=True, slots=True)
-class Status:
-    """Whether the sandbox of ``state`` runs; ``reason`` tells why it ended, where it ended by itself."""
-
-    running: bool
-    state: Path
-    phase: str
-    began: str
-    supervisor: int
-    servers: tuple[ServerStatus, ...]
-    reason: str
-
-
-def start(state: Path, *, progress: Progress) -> Sandbox:
+def start(state: Path, *, progress: Progress, argocd: bool = False) -> Sandbox:
     """The running sandbox of ``state``, started first where it does not run.
 
+    A state that was once started with Argo CD is always started with it, and one that runs without is restarted for it.
     Of several starts at once, one does the work and the others find it running. Whatever ends this early, a SIGKILL
     included, ends the servers too. Raises CheckFailed when a server cannot be built or does not come up.
     """
     paths = StateDir(state.absolute())
     paths.create()
     with exclusive(paths.lock, lambda: progress.step("waiting for another start or stop to finish")):
+        plain = False
         with contextlib.suppress(NotRunningError):
-            return connect(paths.root)
-        _end_leftovers(paths)
-        built = {name: str(path) for name, path in binaries.ensure(progress).items()}
+            running = connect(paths.root)
+            if running.sources is not None or not argocd:
+                return running
+            plain = True
+        means = _means(paths, progress, argocd=argocd or _earlier_plan(paths).delivers)
         definitions = crds.ensure(progress)
+        if plain:
+            progress.step("stopping it to start it again with Argo CD")
+            _signal(load_run(paths), signal.SIGTERM)
+        _end_leftovers(paths)
         for attempt in range(1, ATTEMPTS + 1):
-            plan = _prepare(paths, built)
+            plan = _prepare(paths, means)
             try:
                 _launch(paths, plan, definitions, progress)
             except CheckFailed:
@@ -100,48 +96,54 @@ def stop(state: Path) -> bool:
     return True
 
 
-def status(state: Path) -> Status:
-    """How the sandbox of ``state`` is; never raises for one that does not run."""
-    paths = StateDir(state.absolute())
-    run = load_run(paths)
-    alive = is_locked(paths.alive)
-    phase = str(run.get("phase", "never started"))
-    if not alive and phase in {"starting", "ready", "stopping"}:
-        phase = "killed"
-    running = alive and phase == "ready"
-    return Status(
-        running=running,
-        state=paths.root,
-        phase=phase,
-        began=str(run.get("began", "")),
-        supervisor=int(run.get("pid", 0)) if alive else 0,
-        servers=tuple(_server_statuses(paths, run)) if running else (),
-        reason=_reason(phase, run),
-    )
+@dataclass(frozen=True, slots=True)
+class _Means:
+    """What is run: binaries by their names, and, for Argo CD, the directory of its files."""
+
+    binaries: Mapping[str, str]
+    files: str
 
 
-def _reason(phase: str, run: Mapping[str, Any]) -> str:
-    if phase == "killed":
-        return "its supervisor was killed"
-    return str(run.get("reason", "")) if phase == "failed" else ""
+def _means(paths: StateDir, progress: Progress, *, argocd: bool) -> _Means:
+    if not argocd:
+        return _Means({name: str(path) for name, path in binaries.ensure(progress).items()}, "")
+    if not PLAIN_PATH.fullmatch(str(paths.root)):
+        raise CheckFailed(
+            f"Argo CD cannot deliver from {paths.root}: use a path of letters, digits and ._~/- only,"
+            f" by {STATE_VARIABLE}"
+        )
+    redis = shutil.which(REDIS)
+    if redis is None:
+        raise CheckFailed(f"Argo CD needs {REDIS}, and it is not on PATH; install it (Debian's package is {REDIS})")
+    built = binaries.ensure(progress, targets=(*binaries.SERVERS, *binaries.DELIVERY))
+    found = {REDIS: redis, **{name: str(path) for name, path in built.items()}}
+    return _Means(found, str(delivery_files.ensure(progress)))
 
 
-def _prepare(paths: StateDir, built: Mapping[str, str]) -> Plan:
+def _earlier_plan(paths: StateDir) -> Plan:
+    try:
+        return Plan.of_json(paths.plan.read_text())
+    except (FileNotFoundError, ValueError, KeyError):
+        return Plan({}, {})
+
+
+def _prepare(paths: StateDir, means: _Means) -> Plan:
     """Write all that the servers read; ports, keys and tokens of an earlier start are used again."""
     from sandbox.certificates import ensure as ensure_certificates
 
     ensure_certificates(paths.pki)
-    kept = _secrets(paths)
-    rows = [f"{kept['admin']},ladder,ladder,system:masters"]
-    rows += [f"{kept['controller']},system:kube-controller-manager,controller-manager,system:masters"]
+    names = (*PORTS, *DELIVERY_PORTS) if means.files else PORTS
+    plan = Plan(choose_ports(_earlier_plan(paths).ports, names), means.binaries, means.files)
+    users = {**USERS, **delivery_servers.USERS} if plan.delivers else USERS
+    kept = _secrets(paths, users)
+    rows = [",".join((kept[key], *user)) for key, user in users.items()]
     write_private(paths.tokens, "\n".join(rows) + "\n")
-    earlier: Mapping[str, int] = {}
-    with contextlib.suppress(FileNotFoundError, ValueError, KeyError):
-        earlier = Plan.of_json(paths.plan.read_text()).ports
-    plan = Plan(choose_ports(earlier), built)
     url, authority = plan.url("kube-apiserver"), paths.pki / "ca.crt"
     write_private(paths.kubeconfig, write_kubeconfig(url, authority, kept["admin"]))
-    write_private(paths.controller_kubeconfig, write_kubeconfig(url, authority, kept["controller"]))
+    for key in users.keys() - {"admin"}:
+        write_private(paths.user_kubeconfig(key), write_kubeconfig(url, authority, kept[key]))
+    if plan.delivers:
+        delivery_servers.prepare(paths, plan)
     write_private(paths.plan, plan.as_json())
     paths.run.unlink(missing_ok=True)
     plugins = Path(os.environ.get("PULUMI_HOME") or Path.home() / ".pulumi") / "plugins"
@@ -151,18 +153,21 @@ def _prepare(paths: StateDir, built: Mapping[str, str]) -> Plan:
     return plan
 
 
-def _secrets(paths: StateDir) -> dict[str, str]:
-    try:
-        return json.loads(paths.secrets.read_text())
-    except FileNotFoundError:
-        made = {name: secrets.token_urlsafe(32) for name in ("admin", "controller", "aws", "pulumi")}
-        write_private(paths.secrets, json.dumps(made, indent=2) + "\n")
-        return made
+def _secrets(paths: StateDir, users: Iterable[str] = USERS) -> dict[str, str]:
+    """The state's tokens and passwords; those it lacks are made."""
+    kept: dict[str, str] = {}
+    with contextlib.suppress(FileNotFoundError):
+        kept = json.loads(paths.secrets.read_text())
+    lacking = [name for name in (*users, "aws", "pulumi", "redis", "argocd") if name not in kept]
+    if lacking:
+        kept |= {name: secrets.token_urlsafe(32) for name in lacking}
+        write_private(paths.secrets, json.dumps(kept, indent=2) + "\n")
+    return kept
 
 
 def _launch(paths: StateDir, plan: Plan, definitions: Path, progress: Progress) -> None:
-    with _supervisor(paths) as (lifeline, events):
-        _await_ready(paths, events, progress)
+    with _supervisor(paths) as (lifeline, events), os.fdopen(os.dup(events), "rb") as told:
+        _await("cluster" if plan.delivers else "ready", told, paths, progress)
         _check_identity(paths, plan)
         context, port = server_context(paths.pki), plan.ports["kube-apiserver"]
         crds.install(
@@ -171,7 +176,14 @@ def _launch(paths: StateDir, plan: Plan, definitions: Path, progress: Progress) 
             _secrets(paths)["admin"],
             progress,
         )
-        os.write(lifeline, b"d")
+        if plan.delivers:
+            from sandbox import publishing
+
+            publishing.furnish(paths, plan, progress)
+            os.write(lifeline, PREPARED)
+            _await("ready", told, paths, progress)
+            publishing.restore_charts(paths, plan)
+        os.write(lifeline, DONE)
 
 
 @contextmanager
@@ -219,16 +231,16 @@ def _drain(events: int) -> None:
             return
 
 
-def _await_ready(paths: StateDir, events: int, progress: Progress) -> None:
-    with os.fdopen(os.dup(events), "rb") as lines:
-        for line in lines:
-            event: dict[str, Any] = json.loads(line)
-            if "step" in event:
-                progress.step(str(event["step"]))
-            elif "error" in event:
-                raise CheckFailed(f"the sandbox did not start: {event['error']}")
-            elif event.get("ready"):
-                return
+def _await(word: str, told: IO[bytes], paths: StateDir, progress: Progress) -> None:
+    """Wait for an event of the supervisor's. Raises CheckFailed when it has failed or ended instead."""
+    for line in told:
+        event: dict[str, Any] = json.loads(line)
+        if "step" in event:
+            progress.step(str(event["step"]))
+        elif "error" in event:
+            raise CheckFailed(f"the sandbox did not start: {event['error']}")
+        elif event.get(word):
+            return
     log = paths.logs / "supervisor.log"
     raise CheckFailed(f"the sandbox did not start: its supervisor ended; its log is {log}\n{log.read_text()[-1000:]}")
 
@@ -288,24 +300,3 @@ def _exists(pid: int) -> bool:
     except ProcessLookupError:
         return False
     return True
-
-
-def _server_statuses(paths: StateDir, run: Mapping[str, Any]) -> Iterator[ServerStatus]:
-    plan = Plan.of_json(paths.plan.read_text())
-    versions = _versions(plan)
-    for name, pid in run["servers"].items():
-        scheme = "http" if name == "moto" else "https"
-        yield ServerStatus(name, int(pid), plan.url(name, scheme), versions.get(name, ""))
-
-
-def _versions(plan: Plan) -> dict[str, str]:
-    """Each binary's own word on its version."""
-    asked = {
-        name: subprocess.Popen([path, "--version"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
-        for name, path in plan.binaries.items()
-    }
-    found = {"moto": version("moto")}
-    for name, process in asked.items():
-        lines = process.communicate()[0].splitlines()
-        found[name] = lines[0].split()[-1].removeprefix("v") if process.returncode == 0 and lines else ""
-    return found

@@ -1,4 +1,4 @@
-"""The custom resource definitions of Argo CD, Argo Rollouts and External Secrets, for the sandbox.
+"""The custom resource definitions of Argo CD, Argo Rollouts, External Secrets and Gateway API, for the sandbox.
 
 They are taken out of the projects' Go modules, whose checksums ``servers/crds/go.sum`` pins.
 """
@@ -7,14 +7,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import re
-import shutil
-import subprocess
 import tempfile
 import time
-import zipfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -25,9 +20,9 @@ from typing import Any, cast
 import yaml
 
 from ladder.errors import CheckFailed
+from sandbox.modules import Archive, fetch
 from sandbox.paths import cache_dir, exclusive
 from sandbox.progress import Progress
-from sandbox.toolchain import find_go, go_environment, required_version
 
 __all__ = ["ensure", "install"]
 
@@ -50,6 +45,7 @@ WANTED: Mapping[str, tuple[str, ...]] = {
         "config/crds/bases/external-secrets.io_externalsecrets.yaml",
         "config/crds/bases/external-secrets.io_secretstores.yaml",
     ),
+    "sigs.k8s.io/gateway-api": ("config/crd/standard/gateway.networking.k8s.io_httproutes.yaml",),
 }
 LABEL = "ladder.example/crds"
 PATH = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
@@ -57,12 +53,6 @@ MANAGER = "ladder-sandbox"
 WRITERS = 4
 SERVED_DEADLINE = 60.0
 POLL_INTERVAL = 0.05
-
-
-@dataclass(frozen=True, slots=True)
-class _Pin:
-    version: str
-    checksum: str
 
 
 def ensure(progress: Progress, *, cache: Path | None = None) -> Path:
@@ -74,12 +64,12 @@ def ensure(progress: Progress, *, cache: Path | None = None) -> Path:
     directory = cache / f"crds-{_key()}"
     with exclusive(cache / "crds.lock", lambda: progress.step("waiting for another process to fetch the definitions")):
         if not directory.is_dir():
-            progress.step("fetching the custom resource definitions of Argo CD, Argo Rollouts and External Secrets")
+            progress.step("fetching the custom resource definitions")
             with tempfile.TemporaryDirectory(dir=cache, prefix=".crds.") as scratch:
                 made = Path(scratch) / "made"
                 made.mkdir()
-                for module, archive in _download(cache, Path(scratch), progress).items():
-                    _extract(module, archive, made)
+                for archive in fetch(MODULE, WANTED, cache, progress).values():
+                    _extract(archive, made)
                 made.rename(directory)
     return directory
 
@@ -89,63 +79,14 @@ def _key() -> str:
     return hashlib.sha256(b"\0".join(parts)).hexdigest()[:16]
 
 
-def _pins() -> dict[str, _Pin]:
-    """Version and checksum of each wanted module, from go.mod and go.sum."""
-    versions = dict(re.findall(r"^\s*(\S+) (v\S+)$", (MODULE / "go.mod").read_text(), re.MULTILINE))
-    lines = (line.split() for line in (MODULE / "go.sum").read_text().splitlines())
-    sums = {(module, version): checksum for module, version, checksum in lines}
-    return {module: _Pin(versions[module], sums[module, versions[module]]) for module in WANTED}
-
-
-def _download(cache: Path, scratch: Path, progress: Progress) -> dict[str, Path]:
-    """Each module's archive.
-
-    A module may ask for a newer Go than there is; fetching and checking it needs no more than any, so that what go
-    says about it is not an error, and a missing archive or a wrong checksum is.
-    """
-    pins = _pins()
-    go = find_go(required_version(MODULE), cache, progress)
-    for name in ("go.mod", "go.sum"):
-        shutil.copy(MODULE / name, scratch / name)
-    environment = {**go_environment(os.environ), "GOFLAGS": "-mod=mod"}
-    command = [go, "mod", "download", "-json", *(f"{module}@{pin.version}" for module, pin in pins.items())]
-    done = subprocess.run(command, cwd=scratch, env=environment, capture_output=True, text=True, check=False)
-    archives: dict[str, Path] = {}
-    for answer in _objects(done.stdout):
-        module = str(answer["Path"])
-        if answer.get("Sum") != pins[module].checksum or "Zip" not in answer:
-            what = answer.get("Error") or f"its checksum is {answer.get('Sum')}, not {pins[module].checksum}"
-            raise CheckFailed(f"{module}@{pins[module].version} could not be fetched: {what}")
-        archives[module] = Path(str(answer["Zip"]))
-    if archives.keys() != pins.keys():
-        raise CheckFailed(f"the custom resource definitions could not be fetched:\n{done.stderr[-2000:]}")
-    return archives
-
-
-def _objects(text: str) -> Iterator[dict[str, Any]]:
-    """The JSON objects that follow each other in ``text``."""
-    decoder, position = json.JSONDecoder(), 0
-    while (position := _skip_space(text, position)) < len(text):
-        value, position = decoder.raw_decode(text, position)
-        yield value
-
-
-def _skip_space(text: str, position: int) -> int:
-    while position < len(text) and text[position].isspace():
-        position += 1
-    return position
-
-
-def _extract(module: str, archive: Path, directory: Path) -> None:
+def _extract(archive: Archive, directory: Path) -> None:
     loader = cast("type[yaml.SafeLoader]", getattr(yaml, "CSafeLoader", yaml.SafeLoader))
-    with zipfile.ZipFile(archive) as files:
-        for member in WANTED[module]:
-            text = files.read(f"{module}@{_pins()[module].version}/{member}")
-            definition: dict[str, Any] = yaml.load(text, Loader=loader)  # noqa: S506 -- both are safe loaders
-            definition["metadata"].setdefault("labels", {})[LABEL] = _key()
-            definition.pop("status", None)
-            name = definition["metadata"]["name"]
-            (directory / f"{name}.json").write_text(json.dumps(definition, separators=(",", ":")))
+    for member in WANTED[archive.module]:
+        definition: dict[str, Any] = yaml.load(archive.read(member), Loader=loader)  # noqa: S506 -- both are safe loaders
+        definition["metadata"].setdefault("labels", {})[LABEL] = _key()
+        definition.pop("status", None)
+        name = definition["metadata"]["name"]
+        (directory / f"{name}.json").write_text(json.dumps(definition, separators=(",", ":")))
 
 
 def install(directory: Path, connect: Callable[[], HTTPSConnection], token: str, progress: Progress) -> None:

@@ -61,7 +61,12 @@ class Deployment:
         """As the sandbox runs them. Raises InputError for a stack, or a ladder, that is not valid."""
         stack_file(self.root, self.stack)
         settings = ladder_settings(self.root)[self.stack]
-        return localized(settings, aws_endpoint=self.sandbox.aws_endpoint, cluster_uid=self.sandbox.cluster_uid)
+        return localized(
+            settings,
+            aws_endpoint=self.sandbox.aws_endpoint,
+            cluster_uid=self.sandbox.cluster_uid,
+            sources=self.sandbox.sources,
+        )
 
     @cached_property
     def recording(self) -> Recording:

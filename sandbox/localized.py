@@ -8,7 +8,7 @@ from typing import Any
 
 from ladder.contract import StackSettings, settings_from_mapping
 from ladder.contract.stack import RESERVED_ACCOUNTS
-from sandbox.access import CONTEXT
+from sandbox.access import CONTEXT, Sources
 
 __all__ = ["localized", "reserved_account"]
 
@@ -21,9 +21,12 @@ def reserved_account(name: str) -> str:
     return f"{RESERVED_ACCOUNTS}{zlib.crc32(name.encode()) % 1_000_000:06d}"
 
 
-def localized(settings: StackSettings, *, aws_endpoint: str, cluster_uid: str) -> StackSettings:
+def localized(
+    settings: StackSettings, *, aws_endpoint: str, cluster_uid: str, sources: Sources | None = None
+) -> StackSettings:
     """The settings with accounts, cluster and endpoints of the sandbox, and all else as it is.
 
+    ``sources`` are what a sandbox with Argo CD delivers from; without it delivery points where it did.
     Raises InputError where two environments' names give one reserved account.
     """
     accounts = {number: reserved_account(name) for name, number in settings.accounts.items()}
@@ -39,6 +42,10 @@ def localized(settings: StackSettings, *, aws_endpoint: str, cluster_uid: str) -
         "standIn": aws_endpoint,
     }
     sections["cluster"] = {**sections["cluster"], "context": CONTEXT, "identifier": cluster_uid}
+    if sources is not None:
+        chart = sections["delivery"]["chart"].rpartition("/")[2]
+        own = {"repository": sources.tree, "chart": f"{sources.charts}/{chart}"}
+        sections["delivery"] = {**sections["delivery"], **own}
     return settings_from_mapping(sections, name=f"settings of {settings.environment.name} for the sandbox")
 
 

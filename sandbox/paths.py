@@ -12,7 +12,16 @@ from pathlib import Path
 
 from ladder.errors import CheckFailed
 
-__all__ = ["StateDir", "cache_dir", "default_state", "exclusive", "is_locked", "make_private_dir", "write_private"]
+__all__ = [
+    "STATE_VARIABLE",
+    "StateDir",
+    "cache_dir",
+    "default_state",
+    "exclusive",
+    "is_locked",
+    "make_private_dir",
+    "write_private",
+]
 
 STATE_VARIABLE = "LADDER_SANDBOX_DIR"
 
@@ -57,10 +66,6 @@ class StateDir:
         return self.root / "kubeconfig"
 
     @property
-    def controller_kubeconfig(self) -> Path:
-        return self.root / "controller.kubeconfig"
-
-    @property
     def tokens(self) -> Path:
         return self.root / "tokens.csv"
 
@@ -92,6 +97,33 @@ class StateDir:
     @property
     def pulumi_home(self) -> Path:
         return self.root / "pulumi-home"
+
+    @property
+    def argocd(self) -> Path:
+        """The home and scratch of Argo CD's processes, and what Argo CD reads from files."""
+        return self.root / "argocd"
+
+    @property
+    def redis_configuration(self) -> Path:
+        return self.root / "redis.conf"
+
+    @property
+    def tree(self) -> Path:
+        """The bare git repository that Argo CD delivers from."""
+        return self.root / "tree.git"
+
+    @property
+    def charts(self) -> Path:
+        """Every chart archive that was published: the registry forgets its manifests when it stops."""
+        return self.root / "charts"
+
+    @property
+    def registry(self) -> Path:
+        return self.root / "registry"
+
+    def user_kubeconfig(self, user: str) -> Path:
+        """The kubeconfig of one of the sandbox's own servers."""
+        return self.root / f"{user}.kubeconfig"
 
     def create(self) -> None:
         """Make the directories; only their owner may enter.

@@ -1,44 +1,75 @@
-"""What the sandbox runs: each server's command line, and how to tell that it is ready."""
+"""What every sandbox runs: each server's command line, and how to tell that it is ready."""
 
 from __future__ import annotations
 
 import http.client
 import json
 import os
+import secrets
 import socket
 import ssl
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import sandbox
 from sandbox.paths import StateDir
 
-__all__ = ["HOST", "PORTS", "Plan", "Server", "choose_ports", "get", "is_free", "servers"]
+__all__ = [
+    "DELIVERY_PORTS",
+    "HOST",
+    "PORTS",
+    "PROBE_TIMEOUT",
+    "Plan",
+    "Server",
+    "basic_environment",
+    "choose_ports",
+    "get",
+    "is_free",
+    "servers",
+]
 
 HOST = "127.0.0.1"
 PORTS = ("etcd", "etcd-peer", "kube-apiserver", "kube-controller-manager", "moto")
+DELIVERY_PORTS = (
+    "redis",
+    "registry",
+    "kube-scheduler",
+    "kwok",
+    "argo-rollouts",
+    "argo-rollouts-metrics",
+    "argocd-repo-server",
+    "argocd-repo-server-metrics",
+    "argocd-application-controller",
+    "argocd-applicationset-controller",
+    "argocd-applicationset-webhook",
+    "argocd-notifications-controller",
+)
+_NEVER_HANDED_OUT = range(16384, 32768)
+"""Linux hands out ports from 32768 on, macOS from 49152 on."""
 PROBE_TIMEOUT = 2.0
 # Controllers of nodes, routes and volumes have nothing to control here.
 IDLE_CONTROLLERS = (
     "cloud-node-lifecycle-controller",
     "node-ipam-controller",
-    "node-lifecycle-controller",
     "node-route-controller",
     "persistentvolume-attach-detach-controller",
     "persistentvolume-binder-controller",
     "persistentvolume-expander-controller",
     "service-lb-controller",
 )
+# With Argo CD there is a node, which must lose the taint it begins with.
+IDLE_WITHOUT_NODES = ("node-lifecycle-controller",)
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Which ports and binaries a sandbox runs with."""
+    """Which ports and binaries a sandbox runs with; ``files`` is where those are that only Argo CD needs, or empty."""
 
     ports: Mapping[str, int]
     binaries: Mapping[str, str]
+    files: str = ""
 
     def as_json(self) -> str:
         return json.dumps(asdict(self), indent=2) + "\n"
@@ -46,7 +77,12 @@ class Plan:
     @classmethod
     def of_json(cls, text: str) -> Plan:
         data = json.loads(text)
-        return cls(data["ports"], data["binaries"])
+        return cls(data["ports"], data["binaries"], data.get("files", ""))
+
+    @property
+    def delivers(self) -> bool:
+        """Whether Argo CD is among the servers."""
+        return bool(self.files)
 
     def url(self, server: str, scheme: str = "https") -> str:
         return f"{scheme}://{HOST}:{self.ports[server]}"
@@ -68,7 +104,7 @@ class Server:
 
 
 def servers(state: StateDir, plan: Plan) -> tuple[Server, ...]:
-    """The four servers, in the order they start."""
+    """The servers that are always there, in the order they start."""
     return (_etcd(state, plan), _moto(state, plan), _api_server(state, plan), _controller_manager(state, plan))
 
 
@@ -105,7 +141,7 @@ def _etcd(state: StateDir, plan: Plan) -> Server:
         status, body = get(plan.ports["etcd"], "/health", client_context(pki, "etcd-client"))
         return status == http.client.OK and b'"true"' in body
 
-    return Server("etcd", frozenset(), tuple(command), _environment(), is_ready, grace=5)
+    return Server("etcd", frozenset(), tuple(command), basic_environment(), is_ready, grace=5)
 
 
 def _moto(state: StateDir, plan: Plan) -> Server:
@@ -118,7 +154,7 @@ def _moto(state: StateDir, plan: Plan) -> Server:
         f"--journal={state.journal}",
         f"--secrets={state.secrets}",
     )
-    environment = {**_environment(), "PYTHONPATH": str(Path(sandbox.__file__).parent.parent)}
+    environment = {**basic_environment(), "PYTHONPATH": str(Path(sandbox.__file__).parent.parent)}
 
     def is_ready() -> bool:
         return get(plan.ports["moto"], "/", None)[0] == http.client.FORBIDDEN
@@ -162,12 +198,13 @@ def _api_server(state: StateDir, plan: Plan) -> Server:
         return get(plan.ports["kube-apiserver"], "/readyz", context, headers)[0] == http.client.OK
 
     # Loading the built-in schemas and a dozen large definitions is half garbage collection otherwise.
-    environment = {**_environment(), "GOGC": "400", "GOMEMLIMIT": "800MiB"}
+    environment = {**basic_environment(), "GOGC": "400", "GOMEMLIMIT": "800MiB"}
     return Server("kube-apiserver", frozenset({"etcd"}), command, environment, is_ready, grace=4)
 
 
 def _controller_manager(state: StateDir, plan: Plan) -> Server:
-    pki, kubeconfig = state.pki, state.controller_kubeconfig
+    pki, kubeconfig = state.pki, state.user_kubeconfig("controller")
+    idle = IDLE_CONTROLLERS if plan.delivers else (*IDLE_CONTROLLERS, *IDLE_WITHOUT_NODES)
     command = (
         plan.binaries["kube-controller-manager"],
         f"--kubeconfig={kubeconfig}",
@@ -179,7 +216,7 @@ def _controller_manager(state: StateDir, plan: Plan) -> Server:
         f"--tls-private-key-file={pki / 'server.key'}",
         f"--service-account-private-key-file={pki / 'service-account.key'}",
         f"--root-ca-file={pki / 'ca.crt'}",
-        f"--controllers={','.join(('*', *(f'-{name}' for name in IDLE_CONTROLLERS)))}",
+        f"--controllers={','.join(('*', *(f'-{name}' for name in idle)))}",
         "--leader-elect=false",
         "--profiling=false",
         "--v=0",
@@ -192,23 +229,21 @@ def _controller_manager(state: StateDir, plan: Plan) -> Server:
         healthy = get(plan.ports["kube-controller-manager"], "/healthz", context)[0] == http.client.OK
         return healthy and get(plan.ports["kube-apiserver"], account, context, headers)[0] == http.client.OK
 
-    return Server("kube-controller-manager", frozenset({"kube-apiserver"}), command, _environment(), is_ready, grace=3)
+    return Server(
+        "kube-controller-manager", frozenset({"kube-apiserver"}), command, basic_environment(), is_ready, grace=3
+    )
 
 
-def choose_ports(wanted: Mapping[str, int]) -> dict[str, int]:
-    """A free loopback port for each server: the wanted one where it is still free."""
-    chosen = {name: port for name, port in wanted.items() if name in PORTS and is_free(port)}
-    taken: list[socket.socket] = []
-    try:
-        for name in PORTS:
-            if name not in chosen:
-                listener = socket.socket()
-                taken.append(listener)
-                listener.bind((HOST, 0))
-                chosen[name] = int(listener.getsockname()[1])
-    finally:
-        for listener in taken:
-            listener.close()
+def choose_ports(wanted: Mapping[str, int], names: Sequence[str] = PORTS) -> dict[str, int]:
+    """A free loopback port for each name: the wanted one where it is still free.
+
+    Of those that no system hands out to whoever connects: such a one could be gone before the server listens.
+    """
+    chosen = {name: port for name, port in wanted.items() if name in names and is_free(port)}
+    candidates = iter(secrets.SystemRandom().sample(_NEVER_HANDED_OUT, len(_NEVER_HANDED_OUT)))
+    for name in names:
+        if name not in chosen:
+            chosen[name] = next(port for port in candidates if port not in chosen.values() and is_free(port))
     return chosen
 
 
@@ -257,6 +292,6 @@ def _token(state: StateDir) -> str:
     return str(json.loads(state.secrets.read_text())["admin"])
 
 
-def _environment() -> dict[str, str]:
+def basic_environment() -> dict[str, str]:
     """Nothing of the user's environment but what a process needs to run at all."""
     return {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TMPDIR") if name in os.environ}

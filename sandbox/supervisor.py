@@ -1,8 +1,10 @@
 """The process that owns the servers: ``python -m sandbox.supervisor STATE LIFELINE EVENTS``.
 
-LIFELINE is the read end of a pipe held by the command that is starting the sandbox: until that has written to it, its
-end means that the command is gone, and everything is shut down. EVENTS is the write end of a pipe that carries one
-JSON object a line: ``{"step": text}``, then ``{"ready": true}`` or ``{"error": text}``.
+LIFELINE is the read end of a pipe held by the command that is starting the sandbox: until that has written DONE to it,
+its end means that the command is gone, and everything is shut down. EVENTS is the write end of a pipe that carries one
+JSON object a line: ``{"step": text}``, then ``{"ready": true}`` or ``{"error": text}``. Where Argo CD is wanted,
+``{"cluster": true}`` comes before: its servers are started when the command, having prepared the cluster, writes
+PREPARED.
 """
 
 from __future__ import annotations
@@ -23,10 +25,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
 
+from sandbox.delivery_servers import delivery_servers
 from sandbox.paths import StateDir, write_private
 from sandbox.servers import Plan, Server, servers
 
-__all__ = ["EndedError", "Supervisor", "die_with_parent", "main"]
+__all__ = ["DONE", "PREPARED", "EndedError", "Supervisor", "die_with_parent", "main"]
+
+DONE = b"d"
+PREPARED = b"p"
 
 READY_DEADLINE = 90.0
 PROBE_INTERVAL = 0.05
@@ -66,6 +72,9 @@ class Supervisor:
         self._events = events
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self._grace: dict[str, float] = {}
+        self._ready: set[str] = set()
+        self._users: frozenset[str] = frozenset()
+        self._prepared = False
         self._asked_to_stop = False
         self._began = datetime.now(UTC).isoformat(timespec="seconds")
         self._wake, self._waker = os.pipe()
@@ -90,6 +99,13 @@ class Supervisor:
         try:
             plan = Plan.of_json(self._state.plan.read_text())
             self._start(servers(self._state, plan))
+            if plan.delivers:
+                self._tell({"cluster": True})
+                while not self._prepared:
+                    self._wait(None)
+                delivery = delivery_servers(self._state, plan)
+                self._users = frozenset(server.name for server in delivery)
+                self._start(delivery)
             self._record("ready")
             self._tell({"ready": True})
             while True:
@@ -101,20 +117,21 @@ class Supervisor:
 
     def _start(self, wanted: tuple[Server, ...]) -> None:
         deadline = time.monotonic() + READY_DEADLINE
-        ready: set[str] = set()
-        while len(ready) < len(wanted):
-            for server in wanted:
-                if server.name not in self._processes and server.needs <= ready:
+        waiting = list(wanted)
+        while waiting:
+            for server in waiting:
+                if server.name not in self._processes and server.needs <= self._ready:
                     self._tell({"step": f"starting {server.name}"})
                     self._launch(server)
-            pending = [server for server in wanted if server.name in self._processes and server.name not in ready]
-            ready |= {server.name for server in pending if server.is_ready()}
+            pending = [server for server in waiting if server.name in self._processes]
+            self._ready |= {server.name for server in pending if server.is_ready()}
+            waiting = [server for server in waiting if server.name not in self._ready]
             if time.monotonic() > deadline:
                 names = " and ".join(server.name for server in pending)
                 raise EndedError(
                     f"{names}: not ready after {READY_DEADLINE:.0f} s; logs are in {self._state.logs}", failed=True
                 )
-            self._wait(0 if len(ready) == len(wanted) else PROBE_INTERVAL)
+            self._wait(PROBE_INTERVAL if waiting else 0)
 
     def _launch(self, server: Server) -> None:
         with (self._state.logs / f"{server.name}.log").open("wb") as log:
@@ -143,9 +160,16 @@ class Supervisor:
             if process.poll() is not None:
                 raise EndedError(self._obituary(name, process.returncode), failed=True)
         if self._lifeline is not None and self._lifeline in readable:
-            if not os.read(self._lifeline, 1):
-                raise EndedError("the command that was starting it ended", failed=True)
-            os.close(self._lifeline)
+            self._hear(self._lifeline)
+
+    def _hear(self, lifeline: int) -> None:
+        word = os.read(lifeline, 1)
+        if not word:
+            raise EndedError("the command that was starting it ended", failed=True)
+        if word == PREPARED:
+            self._prepared = True
+        else:
+            os.close(lifeline)
             self._lifeline = None
 
     def _obituary(self, name: str, code: int) -> str:
@@ -155,10 +179,14 @@ class Supervisor:
         return "\n".join((f"{name} {how}; its log is {log}", *(f"    {line[:400]}" for line in tail)))
 
     def _shut_down(self) -> None:
-        for name in reversed(self._processes):
-            process = self._processes[name]
-            if process.poll() is None:
-                process.terminate()
+        """End the servers one by one, the latest first; before them and all at once, those that only use these."""
+        ordered = [[name] for name in reversed(self._processes) if name not in self._users]
+        for names in ([name for name in self._processes if name in self._users], *ordered):
+            alive = [name for name in names if self._processes[name].poll() is None]
+            for name in alive:
+                self._processes[name].terminate()
+            for name in alive:
+                process = self._processes[name]
                 try:
                     process.wait(self._grace[name])
                 except subprocess.TimeoutExpired:

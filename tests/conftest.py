@@ -117,3 +117,13 @@ def needs(recording: Recording, resource: Resource) -> set[str]:
         waiting += direct - reached
         reached |= direct
     return reached
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Of the planted violations that were run, how many were caught."""
+    outcomes = {
+        outcome: sum("test_what_is_planted_is_caught" in each.nodeid for each in terminalreporter.getreports(outcome))
+        for outcome in ("passed", "failed")
+    }
+    if planted := sum(outcomes.values()):
+        terminalreporter.write_line(f"planted violations: caught {outcomes['passed']} / planted {planted}")

@@ -35,9 +35,12 @@ def sections(draw: st.DrawFn) -> Sections:
     rung = draw(st.sampled_from(["dev", "staging", "prod"]))
     name = draw(labels(20).filter(lambda name: not name.startswith("pr-")))
     real = rung == "prod" and draw(st.booleans())
+    class_ = "real" if real else draw(st.sampled_from(["throwaway", "synthetic", "anonymized"]))
     own, other, outside = draw(accounts(3))
     keys = draw(_keys(real))
     buckets = draw(_buckets(keys))
+    registries = draw(_registries())
+    registry = next(iter(registries.values()))
     return {
         "environment": {"name": name, "rung": rung, "owner": draw(st.from_regex(r"[A-Za-z0-9]{1,63}", fullmatch=True))},
         "accounts": {name: own, f"{name[:60]}x": other},
@@ -50,23 +53,14 @@ def sections(draw: st.DrawFn) -> Sections:
             ),
         },
         "data": {
-            "class": "real" if real else draw(st.sampled_from(["throwaway", "synthetic", "anonymized"])),
+            "class": class_,
+            "procedure": draw(_procedure()) if class_ == "anonymized" else None,
             "noncurrentDays": draw(st.integers(1, 3650)),
         },
         "tier": {"level": "full" if real else draw(st.sampled_from(["lite", "standard", "full"]))},
+        "scale": {"factor": draw(st.floats(0, 1, exclude_min=True))},
         "namespaces": {"services": draw(_namespace()), "data": draw(_namespace())},
-        "images": {
-            "registries": draw(
-                st.dictionaries(
-                    labels(20),
-                    st.from_regex(
-                        r"[a-z][a-z0-9]{0,9}(\.[a-z]{2,6}){1,2}(:[1-9][0-9]{3})?/[a-z0-9]{1,20}", fullmatch=True
-                    ),
-                    min_size=1,
-                    max_size=3,
-                )
-            )
-        },
+        "images": {"registries": registries},
         "keys": keys,
         "buckets": buckets,
         "services": draw(_services(list(buckets))),
@@ -74,13 +68,30 @@ def sections(draw: st.DrawFn) -> Sections:
             "prefix": draw(st.from_regex(r"[A-Za-z0-9_+=.@-]{1,20}(/[A-Za-z0-9_+=.@-]{1,20}){0,2}", fullmatch=True)),
             "key": draw(st.sampled_from([key for key, value in keys.items() if value["via"]["secretsmanager"]])),
         },
+        "hosts": {"domain": draw(st.from_regex(r"[a-z]{1,20}\.[a-z]{1,10}\.net", fullmatch=True))},
         "delivery": draw(_delivery(rung)),
-        "previews": draw(_previews()) if rung == "dev" and draw(st.booleans()) else {"enabled": False},
+        "previews": draw(_previews(registry)) if rung == "dev" and draw(st.booleans()) else {"enabled": False},
     }
 
 
 def stack_settings() -> st.SearchStrategy[StackSettings]:
     return sections().map(settings_from_mapping)
+
+
+def _procedure() -> st.SearchStrategy[Sections]:
+    return st.fixed_dictionaries(
+        {
+            "name": st.from_regex(r"[A-Za-z0-9]{1,63}", fullmatch=True),
+            "report": st.from_regex(r"sha256:[a-f0-9]{64}", fullmatch=True),
+            "owner": st.from_regex(r"[A-Za-z0-9]{1,63}", fullmatch=True),
+            "expires": st.dates().map(str),
+        }
+    )
+
+
+def _registries() -> st.SearchStrategy[dict[str, str]]:
+    registry = st.from_regex(r"[a-z][a-z0-9]{0,9}(\.[a-z]{2,6}){1,2}(:[1-9][0-9]{3})?/[a-z0-9]{1,20}", fullmatch=True)
+    return st.dictionaries(labels(20), registry, min_size=1, max_size=3)
 
 
 @st.composite
@@ -194,15 +205,33 @@ def _delivery(draw: st.DrawFn, rung: str) -> Sections:
 
 
 @st.composite
-def _previews(draw: st.DrawFn) -> Sections:
-    requeue = draw(st.integers(1, 60))
+def _previews(draw: st.DrawFn, registry: str) -> Sections:
+    requeue, tiers = draw(st.integers(1, 60)), draw(st.sampled_from([["lite"], ["standard"], ["lite", "standard"]]))
+    ttl = 2 * requeue + draw(st.integers(10, 10000))
     return {
         "enabled": True,
         "owner": "acme",
         "repository": "shop",
+        "api": draw(st.sampled_from(["https://api.github.com", "https://git.acme.example/api/v3"])),
         "label": draw(st.sampled_from(["preview", "Preview.me"])),
         "host": draw(st.from_regex(r"[a-z]{1,20}\.[a-z]{2,10}", fullmatch=True)),
-        "ttl": f"{2 * requeue + draw(st.integers(0, 10000))}m",
+        "images": "registry.acme-previews.example/pulls",
+        "privateImages": draw(st.booleans()),
+        "program": f"{registry}/previews@sha256:{'0' * 64}",
+        "folder": "gitops/preview",
+        "monitoring": draw(labels(20)),
+        "ttl": f"{ttl}m",
+        "maxAge": f"{ttl + draw(st.integers(0, 10000))}m",
         "maxCount": draw(st.integers(1, 100)),
+        "tiers": {tier: draw(_namespace()) for tier in tiers},
+        "budget": {"cpu": "1000000000", "memory": "1000000000Mi"},
         "requeue": f"{requeue}m",
+        "fresh": "1s",
+        "stale": draw(st.sampled_from(["1s", "1m"])),
+        "reaper": {
+            "every": "5m",
+            "grace": f"{draw(st.integers(2 * requeue, ttl))}m",
+            "most": draw(st.integers(1, 100)),
+            "dryRun": draw(st.booleans()),
+        },
     }

@@ -76,7 +76,7 @@ def copy_project(root: Path) -> Project:
     """The program and its stack files, copied to a directory."""
     for name in PROGRAM:
         shutil.copy(ROOT / name, root / name)
-    for folder in ("components", "schemas"):
+    for folder in ("components", "schemas", "gitops"):
         shutil.copytree(ROOT / folder, root / folder, ignore=shutil.ignore_patterns("__pycache__"))
     return Project(root)
 

@@ -15,7 +15,25 @@ from ladder.commands import schema
 from ladder.errors import CheckFailed
 from tests.support import ROOT, command, copy_project, run_ladder
 
-VERBS = ("compare", "destroy", "drift", "preview", "record", "sandbox", "schema", "up")
+VERBS = (
+    "audit",
+    "changes",
+    "chart",
+    "check",
+    "compare",
+    "destroy",
+    "doctor",
+    "drift",
+    "judge",
+    "local",
+    "parity",
+    "preview",
+    "record",
+    "sandbox",
+    "schema",
+    "seed",
+    "up",
+)
 
 
 @pytest.fixture(autouse=True)
@@ -58,7 +76,7 @@ def test_without_arguments_the_help_is_shown(capsys: pytest.CaptureFixture[str])
     [
         ("recrod", "did you mean record?"),
         ("comp", "did you mean compare?"),
-        ("deploy-everything", "there are compare,"),
+        ("deploy-everything", f"there are {VERBS[0]},"),
     ],
 )
 def test_an_unknown_command_is_refused_with_a_suggestion(

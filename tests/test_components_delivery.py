@@ -1,6 +1,5 @@
 """Delivery, previews, and the order of creation and deletion: from recordings of the real program."""
 
-import json
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -8,8 +7,13 @@ from typing import Any
 import pytest
 import yaml
 
+from ladder.check.generators import PLUGIN_ANSWER, PULL_REQUESTS
+from ladder.check.template import render
 from ladder.contract import StackSettings
+from ladder.contract.preview_values import PreviewValues
 from ladder.recording import Recording
+from previews.live import IMAGE, RUNNING
+from previews.settings import PluginSettings
 from tests.conftest import (
     ADMISSION,
     APPLICATION_SET,
@@ -194,41 +198,131 @@ def test_a_preview_is_deleted_with_what_it_made(recordings: Recordings) -> None:
     assert metadata["finalizers"] == ["resources-finalizer.argocd.argoproj.io"]
 
 
-def rendered(patch: str, services: list[dict[str, str]]) -> Any:
-    """The patch for the services, by the few template constructs it uses."""
-    before, rest = patch.split("\n{{- range .services }}")
-    body, after = rest.split("\n{{- end }}")
-    text = before
-    for service in services:
-        filled = re.sub(
-            r'\{\{ printf "([^"]*)" \.(\w+) \| toJson \}\}',
-            lambda match, service=service: json.dumps(match[1].replace("%s", service[match[2]])),
-            body,
-        )
-        text += re.sub(
-            r"\{\{ \.(\w+) \| toJson \}\}", lambda match, service=service: json.dumps(service[match[1]]), filled
-        )
-    text += after
-    assert "{{" not in text
-    return yaml.safe_load(text)
+DIGEST = "sha256:" + "0a" * 32
+
+
+def asked(*services: dict[str, str], **more: Any) -> dict[str, Any]:
+    """A pull request's parameters with the plugin's answer."""
+    return {**PULL_REQUESTS[0], **PLUGIN_ANSWER, "services": list(services), **more}
+
+
+def service(name: str, repository: str = "", digest: str = DIGEST, chart: str = DIGEST) -> dict[str, str]:
+    return {"name": name, "repository": repository, "digest": digest, "chart": chart}
+
+
+def sources(recording: Recording, parameters: dict[str, Any]) -> list[dict[str, Any]]:
+    return yaml.safe_load(render(application_set(recording, "previews")["templatePatch"], parameters))["spec"][
+        "sources"
+    ]
 
 
 @pytest.mark.parametrize("branch", ["main", "1.10", "on", "0123", "release/2"])
 def test_preview_sources_are_valid_yaml_for_any_branch(recordings: Recordings, ladder: Any, branch: str) -> None:
     delivery = ladder["dev"].delivery.model_dump(mode="json", by_alias=True)
     recording = recordings.altered("dev", delivery={**delivery, "branch": branch})
-    services = [
-        {"name": "web", "digest": "sha256:" + "0a" * 32, "chart": "sha256:" + "0b" * 32},
-        {"name": 'x"\n- y', "digest": "yes", "chart": "1e3"},
-    ]
-    patch = rendered(application_set(recording, "previews")["templatePatch"], services)
-    values, *sources = patch["spec"]["sources"]
-    assert values == {"repoURL": delivery["repository"], "targetRevision": branch, "ref": "values"}
-    assert [source["targetRevision"] for source in sources] == [service["chart"] for service in services]
-    assert [source["helm"]["releaseName"] for source in sources] == [service["name"] for service in services]
-    assert sources[0]["helm"]["valueFiles"] == ["$values/gitops/envs/preview/web/values.yaml"]
-    assert sources[0]["helm"]["valuesObject"] == {"image": {"digest": services[0]["digest"]}}
-    assert len(rendered(application_set(recording, "previews")["templatePatch"], [])["spec"]["sources"]) == 1
+    services = [service("web", "ghcr.io/acme/previews/web"), service('x"\n- y', "", "yes", "1e3")]
+    owner, *each = sources(recording, asked(*services))
+    assert (owner["repoURL"], owner["targetRevision"]) == (delivery["repository"], branch)
+    assert (owner["path"], owner["ref"]) == ("gitops/preview", "values")
+    assert [source["targetRevision"] for source in each] == [told["chart"] for told in services]
+    assert [source["helm"]["releaseName"] for source in each] == [told["name"] for told in services]
+    folder = "$values/gitops/envs/preview/web"
+    assert each[0]["helm"]["valueFiles"] == [f"{folder}/values.yaml", f"{folder}/version.yaml"]
+    assert each[1]["helm"]["valuesObject"]["image"] == {"digest": "yes"}
+    assert len(sources(recording, asked())) == 1
+
+
+def test_a_preview_runs_what_its_pull_request_built_from_where_it_was_built(recordings: Recordings) -> None:
+    _, built, other = sources(recordings["dev"], asked(service("web", "ghcr.io/acme/previews/web"), service("api")))
+    assert built["helm"]["valuesObject"]["service"] == {"image": "ghcr.io/acme/previews/web"}
+    assert "service" not in other["helm"]["valuesObject"]
+
+
+def test_the_charts_of_a_preview_take_what_they_are_told(recordings: Recordings) -> None:
+    owner, web = sources(recordings["dev"], asked(service("web")))
+    PreviewValues.model_validate(owner["helm"]["valuesObject"])
+    told = web["helm"]["valuesObject"]
+    assert told["tier"] == PLUGIN_ANSWER["tier"]
+    assert told["instance"]["placeholder"] == "pr-0"
+    assert told["instance"]["name"] == "pr-1"
+
+
+def test_the_plugins_words_stand_on_the_application_as_they_are(recordings: Recordings) -> None:
+    annotations = application_set(recordings["dev"], "previews")["template"]["metadata"]["annotations"]
+    running = '{"sha":"1\\""}'
+    assert render(annotations["ladder.internal/running"], asked(running=running)) == running
+    assert RUNNING in annotations
+    assert IMAGE in application_set(recordings["dev"])["template"]["metadata"]["annotations"]
+
+
+def test_the_plugin_takes_the_settings_that_the_program_gives_it(recordings: Recordings, ladder: Any) -> None:
+    settings = one(recordings["dev"], "kubernetes:core/v1:ConfigMap", "previews-plugin-settings").inputs["data"]
+    told = PluginSettings.model_validate_json(settings["settings.yaml"])
+    previews = ladder["dev"].previews
+    assert (told.limits.host, told.limits.max_count) == (previews.host, previews.max_count)
+    assert told.limits.tiers["lite"] == previews.tiers["lite"].quota.requests
+    assert told.plugin.application_set == application_set_name(recordings["dev"])
+    assert told.cluster.previews == application_set(recordings["dev"], "previews")["template"]["spec"]["project"]
+
+
+def application_set_name(recording: Recording) -> str:
+    return one(recording, APPLICATION_SET, "previews").inputs["metadata"]["name"]
+
+
+def test_no_secret_of_the_plugin_is_declared(recordings: Recordings) -> None:
+    assert not recordings["dev"].of_type("kubernetes:core/v1:Secret")
+    spec = one(recordings["dev"], "kubernetes:apps/v1:Deployment", "previews-plugin").inputs["spec"]
+    names = [each["secret"]["secretName"] for each in spec["template"]["spec"]["volumes"] if "secret" in each]
+    assert names == ["previews-plugin"]
+
+
+SCHEDULES = {"5m": "*/5 * * * *", "30m": "*/30 * * * *", "1h": "17 */1 * * *", "12h": "17 */12 * * *"}
+
+
+@pytest.mark.parametrize("every", SCHEDULES)
+def test_the_reaper_comes_as_often_as_the_contract_says(recordings: Recordings, ladder: Any, every: str) -> None:
+    previews = ladder["dev"].previews.model_dump(mode="json", by_alias=True)
+    recording = recordings.altered("dev", previews={**previews, "reaper": {**previews["reaper"], "every": every}})
+    assert (
+        one(recording, "kubernetes:batch/v1:CronJob", "previews-reaper").inputs["spec"]["schedule"] == SCHEDULES[every]
+    )
+
+
+def test_an_update_does_not_wait_for_a_secret_that_an_operator_brings(recordings: Recordings) -> None:
+    for kind in ("apps/v1:Deployment", "core/v1:Service"):
+        metadata = one(recordings["dev"], f"kubernetes:{kind}", "previews-plugin").inputs["metadata"]
+        assert metadata["annotations"] == {"pulumi.com/skipAwait": "true"}
+
+
+@pytest.mark.parametrize(
+    ("api", "images", "ports"),
+    [
+        ("https://api.github.com", "ghcr.io/acme/previews", [443, 6443]),
+        ("https://git.acme.example:8443/api/v3", "registry.acme.example:5000/pulls", [443, 5000, 6443, 8443]),
+    ],
+)
+def test_the_plugin_reaches_whom_it_asks(
+    recordings: Recordings, ladder: Any, api: str, images: str, ports: list[int]
+) -> None:
+    previews = ladder["dev"].previews.model_dump(mode="json", by_alias=True)
+    recording = recordings.altered("dev", previews={**previews, "api": api, "images": images})
+    _, outside = one(recording, NETWORK_POLICY, "previews-plugin").inputs["spec"]["egress"]
+    assert [each["port"] for each in outside["ports"]] == ports
+    assert outside["to"] == [{"ipBlock": {"cidr": "0.0.0.0/0", "except": ["169.254.0.0/16"]}}]
+
+
+def test_argo_cd_does_not_give_a_preview_up(recordings: Recordings) -> None:
+    policy = application_set(recordings["dev"], "previews")["template"]["spec"]["syncPolicy"]
+    assert policy["retry"]["limit"] == -1
+
+
+def test_whoever_writes_previews_is_bound_before_it_may(recordings: Recordings) -> None:
+    recording = recordings["dev"]
+    bound = one(recording, BINDING, "previews-rails-writers-binding").urn
+    wide = [("ClusterRoleBinding", "previews"), ("ClusterRoleBinding", "previews-reaper")]
+    for kind, name in [*wide, ("RoleBinding", "previews-reaper")]:
+        binding = one(recording, f"kubernetes:rbac.authorization.k8s.io/v1:{kind}", name)
+        assert bound in needs(recording, binding), binding.urn
 
 
 # order of creation and deletion
@@ -265,18 +359,39 @@ def test_previews_wait_for_their_project_and_plugin(recordings: Recordings) -> N
     recording = recordings["dev"]
     before = needs(recording, one(recording, APPLICATION_SET, "previews"))
     assert one(recording, PROJECT, "previews").urn in before
-    assert one(recording, "kubernetes:core/v1:ConfigMap", "previews").urn in before
+    assert one(recording, "kubernetes:core/v1:ConfigMap", "previews-plugin").urn in before
+    assert one(recording, "kubernetes:apps/v1:Deployment", "previews-plugin").urn in before
     assert one(recording, BINDING, "previews-images-binding").urn in before
+    assert one(recording, BINDING, "previews-hosts-binding").urn in before
 
 
-def test_previews_run_only_images_that_the_environment_may_run(recordings: Recordings) -> None:
+def test_previews_run_images_of_the_environment_and_what_pull_requests_built(recordings: Recordings) -> None:
     """Their namespaces do not exist yet, so it is their names that bind the policy."""
     own = one(recordings["dev"], ADMISSION, "images").inputs["spec"]
     previews = one(recordings["dev"], ADMISSION, "previews-images").inputs["spec"]
-    assert previews["validations"] == own["validations"]
+    assert previews["validations"][0] == own["validations"][0]
+    assert "ghcr.io/acme/previews/" in previews["validations"][1]["expression"]
+    assert "ghcr.io/acme/previews/" not in own["validations"][1]["expression"]
     assert previews["variables"] == own["variables"]
     assert previews["matchConstraints"]["namespaceSelector"] == {}
     (condition,) = previews["matchConditions"]
+    assert condition["expression"] == "request.namespace.matches('^pr-[1-9][0-9]*$')"
+
+
+def test_an_environment_answers_at_its_own_hosts_only(recording: Recording, chosen: StackSettings) -> None:
+    spec = one(recording, ADMISSION, "hosts").inputs["spec"]
+    (expression,) = spec["matchConstraints"]["namespaceSelector"]["matchExpressions"]
+    assert expression["values"] == sorted(chosen.namespace(key) for key in chosen.namespaces)
+    assert spec["variables"][0] == {"name": "domain", "expression": f"'{chosen.hosts.domain}'"}
+    kinds = {resource for rule in spec["matchConstraints"]["resourceRules"] for resource in rule["resources"]}
+    assert kinds == {"ingresses", "httproutes"}
+    assert recording.outputs["domain"] == chosen.hosts.domain
+
+
+def test_a_preview_answers_at_no_other_previews_hosts(recordings: Recordings) -> None:
+    spec = one(recordings["dev"], ADMISSION, "previews-hosts").inputs["spec"]
+    assert spec["variables"][0]["expression"] == "request.namespace + '.acme-previews.dev'"
+    (condition,) = spec["matchConditions"]
     assert condition["expression"] == "request.namespace.matches('^pr-[1-9][0-9]*$')"
 
 

@@ -74,7 +74,8 @@ def test_what_the_engine_keeps_beside_the_configuration_does_not_matter() -> Non
 def test_every_problem_of_the_engines_configuration_is_in_one_report() -> None:
     values = engine_configuration("dev")
     del values["ladder:tier"]
-    values["ladder:data"] = json.dumps({"class": "synthetic", "noncurrentDays": "3", "colour": "red"})
+    data = {"class": "synthetic", "procedure": None, "noncurrentDays": "3", "colour": "red"}
+    values["ladder:data"] = json.dumps(data)
     with pytest.raises(InputError) as caught:
         as_the_engine(values)
     found = {(problem.file, problem.path, problem.message) for problem in caught.value.problems}
@@ -159,9 +160,12 @@ def test_only_the_services_a_key_names_use_it() -> None:
 
 
 def test_every_service_account_the_program_makes_is_reserved() -> None:
-    made = record_stack(ROOT, "dev").of_type("kubernetes:core/v1:ServiceAccount")
-    assert made
-    assert {account.inputs["metadata"]["name"] for account in made} <= RESERVED_SERVICE_ACCOUNTS
+    recording = record_stack(ROOT, "dev")
+    services = recording.outputs["namespaces"]["services"]
+    made = [each.inputs["metadata"] for each in recording.of_type("kubernetes:core/v1:ServiceAccount")]
+    beside = {metadata["name"] for metadata in made if metadata["namespace"] == services}
+    assert beside
+    assert beside <= RESERVED_SERVICE_ACCOUNTS
 
 
 @pytest.mark.parametrize("name", sorted(RESERVED_SERVICE_ACCOUNTS))

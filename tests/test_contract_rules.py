@@ -13,9 +13,10 @@ from typing import Any
 import pytest
 
 from ladder.contract import StackSettings, across, rules
-from ladder.contract.across import across_stacks
-from ladder.contract.rules import Violation, within_stack
+from ladder.contract.across import across_stacks, equal_everywhere
+from ladder.contract.rules import within_stack
 from ladder.contract.stack import RESERVED_SERVICE_ACCOUNTS
+from ladder.contract.violations import Violation
 from tests.support import STACKS, put, settings_sections
 
 LONG = "a" * 63
@@ -38,16 +39,8 @@ def _role(account: str, name: str = "role", partition: str = "aws") -> str:
 
 DEV, STAGING, PROD, OUTSIDE = "210987654321", "321098765432", "432109876543", "765432109876"
 LOCK = {"enabled": True, "mode": "governance", "days": 30}
-PREVIEWS = {
-    "enabled": True,
-    "owner": "acme",
-    "repository": "shop",
-    "label": "preview",
-    "host": "previews.acme.dev",
-    "ttl": "72h",
-    "maxCount": 20,
-    "requeue": "5m",
-}
+PROCEDURE = {"name": "k-2031", "report": f"sha256:{'0' * 64}", "owner": "team-data", "expires": "2031-12-31"}
+PREVIEWS = settings_sections("dev")["previews"]
 
 WITHIN = {
     "an environment must stand in accounts": Case(
@@ -250,10 +243,31 @@ WITHIN = {
         {"namespaces.services.quota.requests.memory": "24576Mi"},
     ),
     "real data is in no dev": Case(
-        "dev", {"data.class": "real"}, "data.class", "this is dev", {"data.class": "anonymized"}
+        "dev",
+        {"data.class": "real"},
+        "data.class",
+        "this is dev",
+        {"data.class": "anonymized", "data.procedure": PROCEDURE},
     ),
     "real data is in no staging": Case(
         "staging", {"data.class": "real"}, "data.class", "this is staging", {"data.class": "throwaway"}
+    ),
+    "anonymized data is so by a procedure": Case(
+        "dev",
+        {"data.class": "anonymized"},
+        "data.procedure",
+        "the word of somebody that nobody is in it",
+        {"data.class": "anonymized", "data.procedure": PROCEDURE},
+    ),
+    "a procedure is of anonymized data": Case(
+        "staging",
+        {"data.procedure": PROCEDURE},
+        "data.procedure",
+        "makes nothing anonymous where data is synthetic",
+        {"data.class": "anonymized", "data.procedure": PROCEDURE},
+    ),
+    "real data has no procedure": Case(
+        "prod", {"data.procedure": PROCEDURE}, "data.procedure", "where data is real", {"data.procedure": None}
     ),
     "real data has full dependencies": Case(
         "prod",
@@ -289,10 +303,61 @@ WITHIN = {
     "staging runs no previews": Case("staging", {"previews": PREVIEWS}, "previews.enabled", "in the dev cluster only"),
     "a preview ends about when its time is over": Case(
         "dev",
-        {"previews.requeue": "37h"},
+        {"previews.requeue": "37h", "previews.reaper.grace": "72h"},
         "previews.requeue",
         "would outlive it",
-        {"previews.requeue": "36h"},
+        {"previews.requeue": "36h", "previews.reaper.grace": "72h"},
+    ),
+    "the reaper comes before a preview has lived twice as long": Case(
+        "dev",
+        {"previews.reaper.every": "12h", "previews.ttl": "23h"},
+        "previews.reaper.every",
+        "would outlive its TTL",
+        {"previews.reaper.every": "12h", "previews.ttl": "24h"},
+    ),
+    "the reaper leaves Argo CD its time": Case(
+        "dev", {"previews.reaper.grace": "9m"}, "previews.reaper.grace", "race", {"previews.reaper.grace": "10m"}
+    ),
+    "the reaper comes before a preview has lived twice": Case(
+        "dev",
+        {"previews.reaper.grace": "73h"},
+        "previews.reaper.grace",
+        "longer than ttl",
+        {"previews.reaper.grace": "72h"},
+    ),
+    "what is repeated ends before previews do": Case(
+        "dev", {"previews.stale": "37h"}, "previews.stale", "outlast", {"previews.stale": "36h"}
+    ),
+    "facts are fresh no longer than they serve": Case(
+        "dev", {"previews.fresh": "31m"}, "previews.fresh", "longer than stale", {"previews.fresh": "30m"}
+    ),
+    "no push lets a preview live longer than its pull request may": Case(
+        "dev", {"previews.maxAge": "71h"}, "previews.ttl", "longer than maxAge", {"previews.maxAge": "72h"}
+    ),
+    "the budget holds one preview": Case(
+        "dev", {"previews.budget.cpu": "71"}, "previews.budget.cpu", "does not hold one", {"previews.budget.cpu": "72"}
+    ),
+    "no rung runs what a pull request built": Case(
+        "dev",
+        {"previews.images": "ghcr.io/acme/shop/previews"},
+        "previews.images",
+        "overlaps images.registries.services",
+        {"previews.images": "ghcr.io/acme/shop-previews"},
+    ),
+    "nor what is built above": Case(
+        "dev", {"previews.images": "ghcr.io/acme"}, "previews.images", "overlaps images.registries.services"
+    ),
+    "what admits pull requests is not built by them": Case(
+        "dev",
+        {"previews.program": f"ghcr.io/acme/previews/web@sha256:{'0' * 64}"},
+        "previews.program",
+        "no image may come from",
+    ),
+    "a preview's limits are not less than one container's": Case(
+        "dev",
+        {"previews.tiers.lite.containers.max.memory": "6Gi"},
+        "previews.tiers.lite.containers.max.memory",
+        "is more than quota.limits.memory",
     ),
 }
 
@@ -374,6 +439,14 @@ ACROSS = {
             "is not the stack's: the file would bring up another environment than its name says",
         ),
     ),
+    "no environment's hosts are below another's": (
+        {"prod": {"hosts.domain": "acme.dev"}},
+        ("prod", "hosts.domain", "is not apart from hosts.domain of dev, dev.acme.dev"),
+    ),
+    "previews' hosts are apart from every environment's": (
+        {"dev": {"previews.host": "previews.acme.com"}},
+        ("dev", "previews.host", "is not apart from hosts.domain of prod, acme.com"),
+    ),
     "images come from the same registries everywhere": (
         {"prod": {"images.registries.services": "ghcr.io/other"}},
         ("prod", "images.registries.services", f"differs from the stack 'dev'{UNEXPLAINED}"),
@@ -392,19 +465,23 @@ ACROSS = {
 }
 
 
+def _joined(stacks: Mapping[str, StackSettings]) -> list[tuple[str, Violation]]:
+    return [*across_stacks(stacks), *equal_everywhere(stacks)]
+
+
 @pytest.mark.parametrize("name", ACROSS)
 def test_the_rule_across_stacks_speaks(name: str) -> None:
     changes, expected = ACROSS[name]
-    spoken = [(stack, ".".join(map(str, one.path)), one.message) for stack, one in across_stacks(_ladder(**changes))]
+    spoken = [(stack, ".".join(map(str, one.path)), one.message) for stack, one in _joined(_ladder(**changes))]
     assert expected in spoken
 
 
 def test_the_rules_across_stacks_are_silent() -> None:
-    assert list(across_stacks(_ladder())) == []
+    assert list(_joined(_ladder())) == []
     other_buckets = {"staging": {"buckets.uploads.name": "acme-shop-staging-other"}}
-    assert list(across_stacks(_ladder(**other_buckets))) == []
+    assert list(_joined(_ladder(**other_buckets))) == []
     everywhere = {stack: {"accounts": SHARED | {"qa": "888888888888"}} for stack in STACKS}
-    assert list(across_stacks(_ladder(**everywhere))) == []
+    assert list(_joined(_ladder(**everywhere))) == []
 
 
 def test_every_rule_has_its_case(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -427,7 +504,7 @@ def test_every_rule_has_its_case(monkeypatch: pytest.MonkeyPatch) -> None:
     for case in WITHIN.values():
         list(within_stack(changed(case.stack, case.broken)))
     for changes, _ in ACROSS.values():
-        list(across_stacks(_ladder(**changes)))
+        list(_joined(_ladder(**changes)))
     assert places - reached == set()
 
 

@@ -57,6 +57,20 @@ EXAMPLES: dict[str, tuple[list[str], list[str]]] = {
             *("0 0 30 2 *", "0 0 31 feb *", "0 0 31 4,6,9,11 *", "1/-1 * * * *", "001 * * * *", "1-2-3 * * * *"),
         ],
     ),
+    "CalendarDate": (
+        ["2031-12-31", "2028-02-29", "0001-01-01"],
+        [
+            "",
+            "2031-2-3",
+            "31-12-2031",
+            "2031-02-29",
+            "2031-13-01",
+            "0000-01-01",
+            "20311231",
+            "2031-12-31T00:00",
+            "today",
+        ],
+    ),
     "TimeZone": (
         ["UTC", "Europe/Berlin", "America/Argentina/Ushuaia", "Etc/GMT+3"],
         ["", "europe/berlin", "Europe", "Mars/Base", "/etc/passwd", "../UTC", "posix/UTC", "localtime", "UTC\n"],
@@ -125,6 +139,17 @@ EXAMPLES: dict[str, tuple[list[str], list[str]]] = {
     ),
     "SecretPrefix": (["ladder/dev", "a", "a/b.c@d"], ["", "/a", "a/", "a//b", "a/*", "a?", "a b"]),
     "TreePath": (["gitops/envs", "a"], ["", "/a", "a/", "a//b", "../a", "a/../b", "./a", "a/*", "a b"]),
+    "ApiUrl": (
+        ["https://api.github.com", "https://git.acme.example/api/v3", "http://127.0.0.1:8080", "https://a.b:8443/c"],
+        [
+            *("", "http://api.github.com", "https://api.github.com/", "https://u:p@a.b", "https://a.b?x=1", "a.b"),
+            *("http://127.0.0.1.evil.com", "https://a.b#c", "https://A.b", "ftp://a.b", "http://localhost.evil.com"),
+        ],
+    ),
+    "Moment": (
+        ["2031-12-31T23:59:59Z"],
+        ["", "2031-12-31", "2031-12-31T23:59:59", "2031-12-31T23:59:59+01:00", "2031-12-31 23:59:59Z", "now"],
+    ),
     "LoopbackUrl": (
         ["http://127.0.0.1:4566", "http://localhost:80", "http://[::1]:4566", "http://127.8.8.8:1"],
         [
@@ -132,6 +157,32 @@ EXAMPLES: dict[str, tuple[list[str], list[str]]] = {
             *("http://localhost.evil.com:80", "http://0.0.0.0:80", "http://127.0.0.1:0", "http://127.0.0.1:65536"),
             *("http://127.0.0.1@evil.com:80", "http://[::ffff:8.8.8.8]:80", "http://127.1:80"),
         ],
+    ),
+    "ImageReference": (
+        ["ghcr.io/acme/mirror/postgres@sha256:" + "0a" * 32, "localhost:5000/a@sha256:" + "0a" * 32],
+        [
+            *("", "ghcr.io/acme/postgres", "ghcr.io/acme/postgres:17", "postgres@sha256:" + "0a" * 32),
+            *("ghcr.io/acme/postgres:17@sha256:" + "0a" * 32, "ghcr.io/acme/postgres@sha256:" + "0A" * 32),
+        ],
+    ),
+    "VariableName": (["A", "DATABASE_PASSWORD", "A1"], ["", "a", "1A", "_A", "A-B", "A B", "A=B", "Ä", "A" * 64]),
+    "FlagName": (["a", "new-checkout", "a1"], ["", "A", "1a", "a-", "-a", "a_b", "a b", "a" * 51]),
+    "SecretName": (
+        ["ladder/dev/api/password", "a/b"],
+        ["", "a", "/a/b", "a/b/", "a//b", "a/*", "a/b c", "a/$b"],
+    ),
+    "KeyAlias": (["alias/ladder-dev-data", "alias/a/b"], ["", "alias/", "data", "alias//a", "alias/a b", "alias/*"]),
+    "AbsolutePath": (["/", "/healthz", "/a/b.c"], ["", "healthz", "/a/", "//", "/a b", "/a?b=c", "/a#b", "/{{a}}"]),
+    "HttpUrl": (
+        ["https://payments.example.com", "http://prometheus.monitoring:9090", "https://a.b/v1/x"],
+        [
+            *("", "ftp://a.b", "https://", "https://a.b/", "https://user@a.b", "https://u:p@a.b", "https://a.b?x=1"),
+            *("https://a b", "//a.b", "a.b", "https://a.b#x", "https://A.b"),
+        ],
+    ),
+    "Cidr": (
+        ["10.20.0.0/16", "192.168.1.0/24", "10.0.0.0/8"],
+        ["", "0.0.0.0/0", "10.20.0.1/16", "8.8.8.0/24", "127.0.0.0/8", "169.254.0.0/16", "fd00::/64", "10.20.0.0/33"],
     ),
     "HostName": (["previews.example.com", "a.b"], ["", "localhost", "a..b", ".a.b", "a.b.", "*.a.b", "A.b", "a_b.c"]),
 }

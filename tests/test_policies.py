@@ -839,6 +839,7 @@ def _mutants() -> Iterator[Mutant]:
                     yield Mutant(kind, sid, operator, key, operator.removesuffix("IfExists"))
 
 
+@pytest.mark.exhaustive
 def test_every_statement_and_condition_decides_some_request(outcomes: dict[str, Outcome]) -> None:
     """Without any one statement or condition some request would be decided otherwise: none is vacuous or untested."""
     trials: list[tuple[Mutant, str, Request]] = []

@@ -16,6 +16,7 @@ from ladder import project
 from ladder.contract import ladder_settings
 from ladder.contract.load import settings_from_mapping
 from ladder.errors import CheckFailed, InputError
+from sandbox.access import Sources
 from sandbox.engines import Engine, choose
 from sandbox.localized import localized, reserved_account
 from sandbox.pulumi_cli import PulumiStack, has_resources
@@ -151,3 +152,19 @@ def test_every_stack_has_a_reserved_account_of_its_own() -> None:
     accounts = {reserved_account(stack) for stack in ("dev", "staging", "prod")}
     assert len(accounts) == 3
     assert all(account.startswith("000000") and len(account) == 12 for account in accounts)
+
+
+@pytest.mark.parametrize("stack", ["dev", "staging", "prod"])
+def test_with_argocd_delivery_points_to_the_sandbox_and_is_otherwise_the_same(stack: str) -> None:
+    real = ladder_settings(project.root())[stack]
+    sources = Sources("file:///state/tree.git", "oci://127.0.0.1:5000/charts")
+    plain, delivering = (
+        localized(real, aws_endpoint="http://127.0.0.1:4566", cluster_uid="a-uid", sources=each)
+        for each in (None, sources)
+    )
+    assert plain.delivery == real.delivery
+    assert delivering.delivery.repository == "file:///state/tree.git"
+    assert delivering.delivery.chart == "oci://127.0.0.1:5000/charts/service"
+    own = {"repository": real.delivery.repository, "chart": real.delivery.chart}
+    assert delivering.delivery.model_copy(update=own) == real.delivery
+    assert delivering.model_copy(update={"delivery": plain.delivery}) == plain

@@ -77,6 +77,7 @@ def test_recording_opens_no_connection(
     assert record(dev, stack="dev", root=root) == recordings["dev"]
 
 
+@pytest.mark.exhaustive
 def test_a_recording_is_the_same_in_another_process(root: Path, recordings: Recordings, tmp_path: Path) -> None:
     script = (
         "import json, sys; from pathlib import Path; from ladder.recorder import record_stack;"
@@ -225,6 +226,50 @@ def test_ambient_variables_do_not_leak_in_and_are_restored(
     assert dict(os.environ) == before
 
 
+READS = {
+    'os.environ["SHOP_TIER"]': "the environment variable SHOP_TIER",
+    'os.environ.get("SHOP_TIER", "small")': "the environment variable SHOP_TIER",
+    'os.getenv("HOME")': "the environment variable HOME",
+    '"SHOP_TIER" in environ': "the environment variable SHOP_TIER",
+    "dict(os.environ)": "the environment's variables",
+    "list(environ)": "the environment's variables",
+    'os.environb[b"SHOP_TIER"]': "the environment variable SHOP_TIER",
+    'os.path.expandvars("$SHOP_TIER")': "the environment variable SHOP_TIER",
+}
+
+
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("expression", READS)
+def test_a_program_that_reads_an_environment_variable_is_refused_where_it_does(
+    program: Program, dev: StackSettings, expression: str
+) -> None:
+    """What it would do with every value that there may be cannot be tried."""
+    root = program(f'import os\nfrom os import environ\nimport pulumi\n\npulumi.export("text", str({expression}))\n')
+    plain = type(os.environ)
+    with pytest.raises(CheckFailed) as caught:
+        record(dev, stack="dev", root=root)
+    assert str(caught.value).startswith(f"the program reads {READS[expression]} at __main__.py:5: ")
+    assert type(os.environ) is plain
+
+
+def test_a_library_may_read_what_it_likes(program: Program, dev: StackSettings) -> None:
+    root = program('import pulumi\nfrom pathlib import Path\n\npulumi.export("home", str(Path.home()))\n')
+    assert record(dev, stack="dev", root=root).outputs == {"home": str(Path.home())}
+
+
+def test_what_a_module_decides_as_it_is_imported_is_decided_anew(program: Program, dev: StackSettings) -> None:
+    """A process that records several stacks must not show the second what was decided for the first."""
+    root = program(
+        'import pulumi\nfrom components.name import NAME\n\npulumi.export("name", NAME)\n',
+        components__name="import pulumi\n\nNAME = pulumi.get_stack()\n",
+    )
+    (root / "components" / "__init__.py").touch()
+    loaded = {name for name in sys.modules if name.partition(".")[0] == "components"}
+    for stack in ("one", "other"):
+        assert record(dev, stack=stack, root=root).outputs == {"name": stack}
+    assert {name for name in sys.modules if name.partition(".")[0] == "components"} == loaded
+
+
 def test_a_program_leaves_nothing_behind(program: Program, dev: StackSettings) -> None:
     changes = 'import os\nimport sys\nos.environ["PLANTED"] = "1"\nsys.path.append("planted")\nos.chdir("/")\n'
     for last in ("", 'raise ValueError("bad")\n'):
@@ -244,9 +289,20 @@ def test_a_program_runs_in_its_own_directory(program: Program, dev: StackSetting
     assert record(dev, stack="dev", root=root).outputs == {"text": "beside it"}
 
 
+def test_what_a_module_beside_the_program_decides_is_decided_for_each_recording(
+    program: Program, ladder: dict[str, StackSettings]
+) -> None:
+    root = program("import pulumi\nimport naming\npulumi.export('stack', naming.STACK)\n")
+    (root / "naming.py").write_text("import pulumi\n\nSTACK = pulumi.get_stack()\n")
+    told = {name: record(each, stack=name, root=root).outputs["stack"] for name, each in ladder.items()}
+    assert told == {name: name for name in ladder}
+    assert "naming" not in sys.modules
+
+
 # what cannot be recorded
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize(
     ("lines", "message"),
     [
@@ -272,6 +328,7 @@ def test_a_failing_program_is_told_by_place_and_cause(
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize(
     ("lines", "what"),
     [
@@ -290,6 +347,18 @@ def test_a_failing_program_is_told_by_place_and_cause(
         (
             "pulumi.runtime.register_resource_transform(lambda args: None)",
             "transforms what it registers: the engine runs transforms",
+        ),
+        (
+            'aws.s3.Bucket("i", opts=pulumi.ResourceOptions(ignore_changes=["*"]))',
+            "gives 'i' at __main__.py:5 ignoreChanges: no recording shows it",
+        ),
+        (
+            'aws.s3.Bucket("d", opts=pulumi.ResourceOptions(delete_before_replace=True))',
+            "gives 'd' at __main__.py:5 deleteBeforeReplace: no recording shows it",
+        ),
+        (
+            'aws.s3.Bucket("t", opts=pulumi.ResourceOptions(custom_timeouts=pulumi.CustomTimeouts(create="1m")))',
+            "gives 't' at __main__.py:5 customTimeouts: no recording shows it",
         ),
     ],
 )

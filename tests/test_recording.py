@@ -1,10 +1,14 @@
 """A recording's order and its formats."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
+import pytest
+
+from ladder.errors import CheckFailed
 from ladder.recording import Recording, Resource
-from ladder.recording_formats import as_deployment, as_json, as_table
+from ladder.recording_formats import as_deployment, as_json, as_table, from_json
 from tests.conftest import Recordings
 
 
@@ -80,3 +84,36 @@ def test_dependency_order_survives_a_cycle_and_what_is_not_recorded() -> None:
         project="p", stack="s", resources=(resource("a", "c"), resource("b", "a", "gone"), resource("c", "b"))
     )
     assert sorted(found.name for found in recording.in_dependency_order()) == ["a", "b", "c"]
+
+
+def test_json_is_read_back_but_for_what_a_provider_computes(recordings: Recordings) -> None:
+    for recording in recordings:
+        read = from_json(json.loads(json.dumps(as_json(recording))))
+        given = [replace(resource, outputs=resource.inputs) for resource in recording.resources]
+        assert read == replace(recording, resources=tuple(given))
+
+
+def test_json_of_an_older_recorder_is_read(recordings: Recordings) -> None:
+    """It did not say what is a component, nor any alias."""
+    document = as_json(recordings["dev"])
+    for resource in document["resources"]:
+        del resource["custom"], resource["aliases"]
+    assert [each.custom for each in from_json(document).resources] == [
+        each.custom for each in recordings["dev"].resources
+    ]
+
+
+@pytest.mark.parametrize(
+    "change", [{"resources": 1}, {"outputs": []}, {"stack": None}, {"resources": [{}]}, {"resources": ["urn"]}]
+)
+def test_what_is_no_recording_is_not_read(change: dict[str, Any], recordings: Recordings) -> None:
+    with pytest.raises(CheckFailed, match="not a recording"):
+        from_json({**as_json(recordings["dev"]), **change})
+
+
+@pytest.mark.parametrize("urn", ["", "dev", "urn:pulumi:dev::ladder::a", 1])
+def test_a_resource_without_a_urn_is_not_read(urn: object, recordings: Recordings) -> None:
+    document = as_json(recordings["dev"])
+    document["resources"][0]["urn"] = urn
+    with pytest.raises(CheckFailed, match="not a recording"):
+        from_json(document)

@@ -20,7 +20,7 @@ from ladder.schemas import schemas
 from ladder.strict_yaml import load
 from tests.support import ROOT, STACKS, Project, copy_project, run_ladder
 
-SCHEMA: dict[str, Any] = json.loads(schemas()["stack.schema.json"])
+SCHEMA: dict[str, Any] = json.loads(schemas()["schemas/stack.schema.json"])
 VALIDATOR = Draft202012Validator(SCHEMA)
 Path_ = tuple[str | int, ...]
 
@@ -69,15 +69,16 @@ def test_writing_the_schemas_makes_the_check_pass_and_writes_nothing_twice(
     path = project.root / "schemas" / "stack.schema.json"
     path.write_text("{}", encoding="utf-8")
     assert run_ladder(capsys, "schema").out == "wrote schemas/stack.schema.json\n"
-    assert path.read_text(encoding="utf-8") == schemas()["stack.schema.json"]
+    assert path.read_text(encoding="utf-8") == schemas()["schemas/stack.schema.json"]
     written = path.stat().st_mtime_ns
     assert run_ladder(capsys, "schema").out == "schemas match the contract\n"
     assert run_ladder(capsys, "schema", "--check").code == 0
     assert path.stat().st_mtime_ns == written
 
 
-def test_the_schema_is_itself_a_schema() -> None:
-    Draft202012Validator.check_schema(SCHEMA)
+@pytest.mark.parametrize("text", schemas().values(), ids=list(schemas()))
+def test_each_schema_is_itself_a_schema(text: str) -> None:
+    Draft202012Validator.check_schema(json.loads(text))
 
 
 @pytest.mark.parametrize("stack", STACKS)
@@ -92,7 +93,19 @@ def test_each_stack_file_points_to_its_schema_in_its_first_line(stack: str) -> N
     assert comment == "# yaml-language-server: "
     assert not Path(path).is_absolute()
     assert (ROOT / path).is_file()
-    assert Path(path).name in schemas()
+    assert path in schemas()
+
+
+@pytest.mark.parametrize(
+    "overlay", sorted((ROOT / "gitops" / "envs").glob("*/*/*.yaml")), ids=lambda path: "/".join(path.parts[-3:])
+)
+def test_each_file_of_the_tree_points_to_its_schema_and_validates(overlay: Path) -> None:
+    first = overlay.read_text(encoding="utf-8").splitlines()[0]
+    comment, _, path = first.partition("$schema=")
+    assert comment == "# yaml-language-server: "
+    named = (overlay.parent / path).resolve().relative_to(ROOT).as_posix()
+    assert named == f"schemas/{overlay.stem}.schema.json"
+    assert list(Draft202012Validator(json.loads(schemas()[named])).iter_errors(load(overlay).value)) == []
 
 
 def test_every_key_says_why_it_may_differ_or_may_not() -> None:

@@ -1,4 +1,4 @@
-"""``ladder sandbox start|status|stop``: the local cloud."""
+"""``ladder sandbox start|status|publish|stop``: the local cloud."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ import click
 from ladder import project
 
 if TYPE_CHECKING:
-    from sandbox.connection import Status
+    from sandbox.connection import Sandbox, Status
+    from sandbox.progress import Progress
 
 __all__ = ["command"]
 
@@ -26,17 +27,40 @@ def command() -> None:
 
 
 @command.command()
-def start() -> None:
-    """Start it, or find it running. The first time, its servers are built."""
+@click.option("--argocd", is_flag=True, help="with Argo CD, Argo Rollouts and a registry, and gitops/ published")
+def start(argocd: bool) -> None:
+    """Start it, or find it running. The first time, its servers are built.
+
+    What was once started with --argocd is always started with it: what was delivered is part of its state.
+    """
     from sandbox.connection import start as start_sandbox
     from sandbox.progress import shown
 
     with shown() as progress:
-        running = start_sandbox(_state(), progress=progress)
+        running = start_sandbox(_state(), progress=progress, argocd=argocd)
+        said = _publish(running, progress) if running.sources else ""
     click.echo(f"Kubernetes  {running.api_server}")
     click.echo(f"AWS         {running.aws_endpoint}")
+    if running.sources:
+        click.echo(f"Tree        {running.sources.tree}  ({said})")
+        click.echo(f"Charts      {running.sources.charts}")
     click.echo(f"\nLook around with  export KUBECONFIG={running.kubeconfig}")
     click.echo("Bring a stack up  ladder up dev")
+
+
+@command.command()
+def publish() -> None:
+    """Commit gitops/ to the sandbox's tree, push its chart, and have Argo CD look at once.
+
+    For a sandbox that was started with --argocd. What did not change makes no commit.
+    """
+    from sandbox.connection import connect
+    from sandbox.progress import shown
+
+    running = connect(_state())
+    with shown() as progress:
+        said = _publish(running, progress)
+    click.echo(said)
 
 
 @command.command()
@@ -66,6 +90,21 @@ def _state() -> Path:
     from sandbox.paths import default_state
 
     return default_state(project.root())
+
+
+def _publish(running: Sandbox, progress: Progress) -> str:
+    from ladder.contract import ladder_settings
+    from sandbox.publishing import publish as publish_tree
+
+    root = project.root()
+    # The same in every stack: neither may vary.
+    delivery = next(iter(ladder_settings(root).values())).delivery
+    folder = delivery.path.partition("/")[0]
+    if not (root / folder).is_dir():
+        return f"nothing to publish: the project has no {folder}/"
+    done = publish_tree(running, root / folder, progress, folder=folder, branch=delivery.branch)
+    at = f"{delivery.branch} at {done.commit.id[:12]}{'' if done.commit.made else ', as before'}"
+    return f"{at}, chart {done.chart}" if done.chart else at
 
 
 def _show(found: Status) -> None:

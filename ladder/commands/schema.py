@@ -11,7 +11,7 @@ from ladder.errors import CheckFailed
 @click.command("schema")
 @click.option("--check", is_flag=True, help="write nothing; exit 1 if a schema does not match the contract")
 def command(check: bool) -> None:
-    """Write the JSON Schemas of the settings to schemas/."""
+    """Write the JSON Schemas of the settings to schemas/, and the chart's beside the chart."""
     from ladder import schemas
 
     root = project.root()

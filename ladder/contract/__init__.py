@@ -1,6 +1,7 @@
 """The typed contract: what an environment's settings are, and why each may differ."""
 
 from ladder.contract.base import Settings, Varies
+from ladder.contract.data import DataClass
 from ladder.contract.load import (
     CONFIG_NAMESPACE,
     ladder_settings,
@@ -10,7 +11,7 @@ from ladder.contract.load import (
     stack_names,
     stack_settings,
 )
-from ladder.contract.stack import DataClass, Rung, StackSettings, TierLevel
+from ladder.contract.stack import Rung, StackSettings, TierLevel
 
 __all__ = [
     "CONFIG_NAMESPACE",

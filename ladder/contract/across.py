@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any, cast
 
 from ladder.contract.base import Settings, Varies
-from ladder.contract.rules import Path, Violation
+from ladder.contract.exceptions import Place
+from ladder.contract.previews import Previews
 from ladder.contract.stack import StackSettings
 from ladder.contract.types import arn_account
+from ladder.contract.violations import Path, Violation
 
-__all__ = ["across_stacks"]
+__all__ = ["Unequal", "across_stacks", "differing", "equal_everywhere", "unexplained"]
 
 
 def across_stacks(stacks: Mapping[str, StackSettings]) -> Iterator[tuple[str, Violation]]:
-    """Every rule the stacks break together, with the stack it is reported on."""
+    """Every rule the stacks break together, with the stack it is reported on; equality is a rule of its own."""
     yield from _unique(stacks, ("environment", "name"), lambda s: [(("environment", "name"), s.environment.name)])
     yield from _unique(stacks, ("cloud", "account"), lambda s: [(("cloud", "account"), s.cloud.account)])
     yield from _unique(
@@ -27,8 +30,8 @@ def across_stacks(stacks: Mapping[str, StackSettings]) -> Iterator[tuple[str, Vi
             ("cluster", field),
             lambda s, path=("cluster", field), name=attribute: [(path, str(getattr(s.cluster, name)))],
         )
+    yield from _domains_apart(stacks)
     yield from _named_as_their_files(stacks)
-    yield from _equal_everywhere(stacks)
     yield from _foreign_principals(stacks)
 
 
@@ -51,6 +54,26 @@ def _unique(
             first.setdefault(value, stack)
 
 
+def _domains_apart(stacks: Mapping[str, StackSettings]) -> Iterator[tuple[str, Violation]]:
+    """No domain is another one's or below it: a cookie of one would reach the other."""
+    domains = [(stack, ("hosts", "domain"), settings.hosts.domain) for stack, settings in stacks.items()]
+    for stack, settings in stacks.items():
+        if isinstance(settings.previews, Previews):
+            domains.append((stack, ("previews", "host"), settings.previews.host))
+    for index, (stack, path, domain) in enumerate(domains):
+        for other, other_path, held in domains[:index]:
+            if f".{domain}".endswith(f".{held}") or f".{held}".endswith(f".{domain}"):
+                yield (
+                    stack,
+                    Violation(
+                        path=path,
+                        message=f"is not apart from {'.'.join(other_path)} of {other}, {held}",
+                        found=domain,
+                        accepted="a domain that is neither another one's nor below or above it",
+                    ),
+                )
+
+
 def _named_as_their_files(stacks: Mapping[str, StackSettings]) -> Iterator[tuple[str, Violation]]:
     for stack, settings in stacks.items():
         if settings.environment.name != stack:
@@ -65,36 +88,78 @@ def _named_as_their_files(stacks: Mapping[str, StackSettings]) -> Iterator[tuple
             )
 
 
-def _equal_everywhere(stacks: Mapping[str, StackSettings]) -> Iterator[tuple[str, Violation]]:
-    """A field that does not say why it varies holds one value in every stack; maps have the same keys."""
-    if not stacks:
-        return
-    first, *others = stacks.items()
-    for stack, settings in others:
-        for path, found, accepted in _unexplained(settings, first[1], ()):
-            yield (
-                stack,
-                Violation(
-                    path=path,
-                    message=f"differs from the stack {first[0]!r}, and the contract gives no reason for it to vary",
-                    found=_shown(found),
-                    accepted=_shown(accepted),
-                ),
-            )
+def equal_everywhere(
+    stacks: Mapping[str, StackSettings], excepted: Collection[Place] = ()
+) -> Iterator[tuple[str, Violation]]:
+    """A field that does not say why it varies holds one value in every stack; maps have the same keys.
+
+    ``excepted`` are the places that an exception lets differ.
+    """
+    for each in differing(stacks, excepted):
+        message = f"differs from the stack {each.other!r}, and the contract gives no reason for it to vary"
+        found, accepted = _shown(each.found), _shown(each.accepted)
+        yield each.environment, Violation(path=each.path, message=message, found=found, accepted=accepted)
 
 
-def _unexplained(mine: Any, theirs: Any, path: Path) -> Iterator[tuple[Path, Any, Any]]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unequal:
+    """A path at which ``environment`` differs from ``other``, what is found there, and what ``other`` has."""
+
+    environment: str
+    other: str
+    path: Path
+    found: Any
+    accepted: Any
+
+
+def differing(
+    environments: Mapping[str, Settings], excepted: Collection[Place] = (), *, service: str | None = None
+) -> Iterator[Unequal]:
+    """Every path at which two environments differ and neither says why it may; of maps that may vary, in their keys.
+
+    Each is held against the first that is not excepted there, so that an exception speaks of its own environment alone.
+    """
+
+    def is_excepted(environment: str, path: Path) -> bool:
+        return Place(environment, service, path) in excepted
+
+    yield from _names(environments, is_excepted)
+    names = list(environments)
+    for index, name in enumerate(names):
+        for path, _, _ in unexplained(environments[name], environments[names[0]], ()):
+            other = next(each for each in names[: index + 1] if each == name or not is_excepted(each, path))
+            if other == name or is_excepted(name, path):
+                continue
+            for below, found, accepted in unexplained(environments[name], environments[other], ()):
+                if below[: len(path)] == path:
+                    yield Unequal(environment=name, other=other, path=below, found=found, accepted=accepted)
+
+
+def _names(environments: Mapping[str, Settings], is_excepted: Callable[[str, Path], bool]) -> Iterator[Unequal]:
+    first: dict[Path, tuple[str, Collection[str]]] = {}
+    for environment, settings in environments.items():
+        for path, names in settings.names().items():
+            if is_excepted(environment, path):
+                continue
+            other, wanted = first.setdefault(path, (environment, names))
+            if set(names) != set(wanted):
+                found, accepted = sorted(names), sorted(wanted)
+                yield Unequal(environment=environment, other=other, path=path, found=found, accepted=accepted)
+
+
+def unexplained(mine: Any, theirs: Any, path: Path) -> Iterator[tuple[Path, Any, Any]]:
+    """Every path at which two settings differ without a ``Varies``, with what stands there in each."""
     if isinstance(mine, Settings) and type(mine) is type(theirs):
         for name, field in type(mine).model_fields.items():
             if not any(isinstance(reason, Varies) for reason in field.metadata):
-                yield from _unexplained(getattr(mine, name), getattr(theirs, name), (*path, field.alias or name))
+                yield from unexplained(getattr(mine, name), getattr(theirs, name), (*path, field.alias or name))
     elif isinstance(mine, Mapping) and isinstance(theirs, Mapping):
         left, right = cast("Mapping[str, Any]", mine), cast("Mapping[str, Any]", theirs)
         if set(left) != set(right):
             yield path, sorted(left), sorted(right)
             return
         for key in left:
-            yield from _unexplained(left[key], right[key], (*path, key))
+            yield from unexplained(left[key], right[key], (*path, key))
     elif mine != theirs:
         yield path, mine, theirs
 

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 from pydantic import ValidationError
 
-from ladder.contract.across import across_stacks
+from ladder.contract.across import across_stacks, equal_everywhere
+from ladder.contract.exceptions import live, read_exceptions
 from ladder.contract.problems import (
     CONFIG_NAMESPACE,
     key,
@@ -70,8 +71,11 @@ def stack_settings(root: Path, stack: str) -> StackSettings:
     return _from_document(examine(stack_file(root, stack)))
 
 
-def ladder_settings(root: Path) -> dict[str, StackSettings]:
-    """Every stack's settings, each valid by itself and all of them together. Raises InputError with every problem."""
+def ladder_settings(root: Path, *, equal: bool = True) -> dict[str, StackSettings]:
+    """Every stack's settings, each valid by itself and all of them together. Raises InputError with every problem.
+
+    ``equal`` false leaves it to the caller what differs between stacks and has neither a reason to nor an exception.
+    """
     problems: list[Problem] = []
     stacks: dict[str, StackSettings] = {}
     documents: dict[str, Document] = {}
@@ -81,8 +85,13 @@ def ladder_settings(root: Path) -> dict[str, StackSettings]:
             stacks[stack] = _from_document(documents[stack])
         except InputError as error:
             problems.extend(error.problems)
-    for stack, violation in across_stacks(stacks):
-        problems.append(of_violation(violation, documents[stack]))
+    together = list(across_stacks(stacks))
+    if equal:
+        try:
+            together += equal_everywhere(stacks, live(read_exceptions(root)))
+        except InputError as error:
+            problems.extend(error.problems)
+    problems += [of_violation(violation, documents[stack]) for stack, violation in together]
     if problems:
         raise InputError(problems)
     return stacks

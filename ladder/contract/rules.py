@@ -3,35 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from itertools import pairwise
 
+from ladder.contract.data import DataClass
+from ladder.contract.namespaces import NamespaceSettings
+from ladder.contract.preview_rules import previews
+from ladder.contract.previews import Previews
 from ladder.contract.stack import (
     RESERVED_ACCOUNTS,
     RESERVED_SERVICE_ACCOUNTS,
-    DataClass,
     ObjectLock,
-    Previews,
     Rung,
     StackSettings,
     TierLevel,
 )
-from ladder.contract.types import REGIONS, arn_account, duration, quantity
+from ladder.contract.types import REGIONS, arn_account, quantity
+from ladder.contract.violations import Path, Violation
 
-__all__ = ["Path", "Violation", "within_stack"]
-
-Path = tuple[str | int, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Violation:
-    """A rule not kept: ``path`` starts at the section, e.g. ``("cloud", "account")``."""
-
-    path: Path
-    message: str
-    found: str
-    accepted: str
-    example: str = ""
+__all__ = ["within_stack"]
 
 
 def within_stack(settings: StackSettings) -> Iterator[Violation]:
@@ -243,7 +232,12 @@ def _short_enough(path: Path, what: str, name: str, longest: int) -> Iterator[Vi
 
 
 def _compute(settings: StackSettings) -> Iterator[Violation]:
-    for key, namespace in settings.namespaces.items():
+    given: list[tuple[Path, NamespaceSettings]] = [
+        (("namespaces", key), namespace) for key, namespace in settings.namespaces.items()
+    ]
+    if isinstance(settings.previews, Previews):
+        given += [(("previews", "tiers", tier), room) for tier, room in settings.previews.tiers.items()]
+    for path, namespace in given:
         quota, containers = namespace.quota, namespace.containers
         for what in ("cpu", "memory"):
             steps: list[tuple[Path, str]] = [
@@ -252,9 +246,9 @@ def _compute(settings: StackSettings) -> Iterator[Violation]:
                 (("containers", "max", what), getattr(containers.max, what)),
                 (("quota", "limits", what), getattr(quota.limits, what)),
             ]
-            yield from _ascending(("namespaces", key), steps)
+            yield from _ascending(path, steps)
             requests: list[tuple[Path, str]] = [(("quota", "requests", what), getattr(quota.requests, what)), steps[-1]]
-            yield from _ascending(("namespaces", key), requests)
+            yield from _ascending(path, requests)
 
 
 def _ascending(prefix: Path, steps: list[tuple[Path, str]]) -> Iterator[Violation]:
@@ -280,6 +274,7 @@ def _data(settings: StackSettings) -> Iterator[Violation]:
             example="class: synthetic",
         )
         return
+    yield from _procedure(settings)
     if settings.holds_real_data and settings.tier.level is not TierLevel.FULL:
         yield Violation(
             path=("tier", "level"),
@@ -296,6 +291,25 @@ def _data(settings: StackSettings) -> Iterator[Violation]:
                     found=str(kms.deletion_window_days),
                     accepted="30",
                 )
+
+
+def _procedure(settings: StackSettings) -> Iterator[Violation]:
+    data, path = settings.data, ("data", "procedure")
+    if data.data_class is DataClass.ANONYMIZED and data.procedure is None:
+        yield Violation(
+            path=path,
+            message="is missing: anonymized data is real data and the word of somebody that nobody is in it",
+            found="null",
+            accepted="a procedure: its name, its report's digest, an owner and the last day; or class: synthetic",
+            example='{name: k-anonymity-2031, report: "sha256:…", owner: team-data, expires: "2031-12-31"}',
+        )
+    if data.data_class is not DataClass.ANONYMIZED and data.procedure is not None:
+        yield Violation(
+            path=path,
+            message=f"makes nothing anonymous where data is {data.data_class}",
+            found=data.procedure.name,
+            accepted="null, or class: anonymized",
+        )
 
 
 def _rollout(settings: StackSettings) -> Iterator[Violation]:
@@ -324,26 +338,6 @@ def _rollout(settings: StackSettings) -> Iterator[Violation]:
         )
 
 
-def _previews(settings: StackSettings) -> Iterator[Violation]:
-    previews = settings.previews
-    if not isinstance(previews, Previews):
-        return
-    if settings.environment.rung is not Rung.DEV:
-        yield Violation(
-            path=("previews", "enabled"),
-            message="pull requests run in the dev cluster only",
-            found=f"true on {settings.environment.rung}",
-            accepted="false",
-        )
-    if duration(previews.requeue) * 2 > duration(previews.ttl):
-        yield Violation(
-            path=("previews", "requeue"),
-            message="is too long for the TTL: a preview would outlive it by up to that time",
-            found=previews.requeue,
-            accepted=f"at most half of ttl ({previews.ttl})",
-        )
-
-
 _WITHIN: tuple[Callable[[StackSettings], Iterator[Violation]], ...] = (
     _accounts,
     _principals,
@@ -355,5 +349,5 @@ _WITHIN: tuple[Callable[[StackSettings], Iterator[Violation]], ...] = (
     _compute,
     _data,
     _rollout,
-    _previews,
+    previews,
 )

@@ -10,10 +10,12 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Discriminator, Field, PositiveInt, Tag
-from pydantic_core import PydanticKnownError
+from pydantic import Discriminator, Field, PositiveInt, Tag
 
-from ladder.contract.base import Settings, Varies
+from ladder.contract.base import Off, Settings, Varies, switch
+from ladder.contract.data import Data, DataClass
+from ladder.contract.namespaces import NamespaceSettings
+from ladder.contract.previews import Previews, PreviewsOff
 from ladder.contract.types import (
     AwsAccountId,
     BucketName,
@@ -28,7 +30,6 @@ from ladder.contract.types import (
     LabelValue,
     LoopbackUrl,
     OidcIssuer,
-    Quantity,
     Region,
     RegistryPrefix,
     SecretPrefix,
@@ -45,23 +46,17 @@ __all__ = [
     "BucketSettings",
     "Cloud",
     "Cluster",
-    "Compute",
-    "ContainerDefaults",
-    "Data",
-    "DataClass",
     "Delivery",
     "DeliverySync",
+    "Hosts",
     "Identity",
     "Images",
     "KeySettings",
-    "NamespaceSettings",
     "ObjectLock",
     "ObjectLockOff",
     "Partition",
-    "Previews",
-    "PreviewsOff",
-    "Quota",
     "Rung",
+    "ScaleFactor",
     "Secrets",
     "ServiceSettings",
     "StackSettings",
@@ -92,15 +87,6 @@ class Rung(StrEnum):
     PROD = "prod"
 
 
-class DataClass(StrEnum):
-    """What the data of an environment may be, least sensitive first."""
-
-    THROWAWAY = "throwaway"
-    SYNTHETIC = "synthetic"
-    ANONYMIZED = "anonymized"
-    REAL = "real"
-
-
 class TierLevel(StrEnum):
     """How much of a service's dependencies an environment runs, least first."""
 
@@ -128,9 +114,10 @@ class Partition(StrEnum):
 class Identity(Settings):
     """Who the environment is. ``name`` is part of names and labels and decides nothing."""
 
-    name: Annotated[DnsLabel, Field(max_length=20)]
-    rung: Annotated[Rung, Field(examples=["dev"])]
-    owner: LabelValue
+    name: Annotated[DnsLabel, Varies.IDENTITY, Field(max_length=20)]
+    rung: Annotated[Rung, Varies.IDENTITY, Field(examples=["dev"])]
+    """What rules speak of; nothing that is declared follows from it."""
+    owner: Annotated[LabelValue, Varies.IDENTITY]
 
 
 class Cloud(Settings):
@@ -157,49 +144,16 @@ class Cluster(Settings):
     oidc_issuer: OidcIssuer
 
 
-class Data(Settings):
-    """What the environment's data is, and how long replaced or deleted objects are kept."""
-
-    data_class: Annotated[DataClass, Field(alias="class", examples=["synthetic"])]
-    noncurrent_days: PositiveInt
-
-
 class Tier(Settings):
     """How much of their dependencies the environment's services get."""
 
     level: Annotated[TierLevel, Field(examples=["standard"])]
 
 
-class Compute(Settings):
-    """Processor time (cores) and memory (bytes), as Kubernetes quantities."""
+class ScaleFactor(Settings):
+    """How much of the highest rung's room the environment has: its quotas are that one's times ``factor``."""
 
-    cpu: Quantity
-    memory: Quantity
-
-
-class Quota(Settings):
-    """What all pods of a namespace may ask for together."""
-
-    requests: Compute
-    limits: Compute
-    pods: PositiveInt
-    persistent_volume_claims: Annotated[int, Field(ge=0, examples=[4])]
-    storage: Quantity
-
-
-class ContainerDefaults(Settings):
-    """What a container gets that asks for nothing, and the most one container may ask for."""
-
-    request: Compute
-    limit: Compute
-    max: Compute
-
-
-class NamespaceSettings(Settings):
-    """The guardrails of one namespace, ``<environment>-<key>``."""
-
-    quota: Annotated[Quota, Varies.SCALE]
-    containers: Annotated[ContainerDefaults, Varies.SCALE]
+    factor: Annotated[float, Field(gt=0, le=1, allow_inf_nan=False, examples=[0.25])]
 
 
 class Images(Settings):
@@ -220,16 +174,6 @@ class KeySettings(Settings):
         return tuple(sorted(service for service, used in self.via.items() if used))
 
 
-def _boolean(value: object) -> object:
-    """``Literal[False]`` alone would take 0, which equals it."""
-    if isinstance(value, bool):
-        return value
-    raise PydanticKnownError("bool_type")
-
-
-Off = Annotated[Literal[False], BeforeValidator(_boolean)]
-
-
 class ObjectLockOff(Settings):
     """The bucket has no Object Lock."""
 
@@ -244,12 +188,6 @@ class ObjectLock(Settings):
     days: Annotated[PositiveInt, Varies.DATA]
 
 
-def _switch(value: object) -> str:
-    """Which side of an ``enabled`` switch the value is on; validation of the value itself comes after."""
-    enabled = value.get("enabled") if isinstance(value, Mapping) else getattr(value, "enabled", None)  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
-    return "on" if enabled is True else "off"
-
-
 class BucketSettings(Settings):
     """One bucket: private, versioned, encrypted with the named key. Null ``expire_days`` keeps current objects."""
 
@@ -258,7 +196,7 @@ class BucketSettings(Settings):
     expire_days: Annotated[PositiveInt | None, Varies.DATA]
     log_delivery: bool
     object_lock: Annotated[
-        Annotated[ObjectLockOff, Tag("off")] | Annotated[ObjectLock, Tag("on")], Discriminator(_switch)
+        Annotated[ObjectLockOff, Tag("off")] | Annotated[ObjectLock, Tag("on")], Discriminator(switch)
     ]
 
 
@@ -273,6 +211,12 @@ class Secrets(Settings):
 
     prefix: Annotated[SecretPrefix, Varies.SECRETS]
     key: DnsLabel
+
+
+class Hosts(Settings):
+    """Where the environment answers the outside world: every host of a service is ``domain`` or below it."""
+
+    domain: Annotated[HostName, Varies.ENDPOINTS]
 
 
 class DeliverySync(Settings):
@@ -306,26 +250,6 @@ class Delivery(Settings):
     """Applications and their workloads outlive the ApplicationSet and their folder."""
 
 
-class PreviewsOff(Settings):
-    """No pull request becomes an environment here."""
-
-    enabled: Off
-
-
-class Previews(Settings):
-    """Pull requests of ``owner/repository`` that carry ``label`` become environments ``pr-<n>`` in this cluster."""
-
-    enabled: Literal[True]
-    owner: Annotated[str, Field(pattern=r"^[A-Za-z0-9](?:[A-Za-z0-9-]{0,38})$", examples=["acme"])]
-    repository: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,100}$", examples=["shop"])]
-    label: LabelValue
-    host: HostName
-    """Previews answer at ``pr-<n>.<host>``, a domain of its own so that no cookie reaches another environment."""
-    ttl: Duration
-    max_count: PositiveInt
-    requeue: Duration
-
-
 class StackSettings(Settings):
     """One environment's settings; each field is the configuration key ``ladder:<name>``."""
 
@@ -336,22 +260,29 @@ class StackSettings(Settings):
     cluster: Annotated[Cluster, Varies.ENDPOINTS]
     data: Annotated[Data, Varies.DATA]
     tier: Annotated[Tier, Varies.TIER]
+    scale: Annotated[ScaleFactor, Varies.SCALE]
     namespaces: Annotated[Mapping[Literal["services", "data"], NamespaceSettings], Field(min_length=2)]
     images: Images
     keys: Annotated[Mapping[DnsLabel, KeySettings], Field(min_length=1)]
     buckets: Mapping[DnsLabel, BucketSettings]
     services: Annotated[Mapping[DnsLabel, ServiceSettings], Field(min_length=1)]
     secrets: Secrets
+    hosts: Hosts
     delivery: Delivery
     previews: Annotated[
         Annotated[PreviewsOff, Tag("off")] | Annotated[Previews, Tag("on")],
-        Discriminator(_switch),
+        Discriminator(switch),
         Varies.FEATURES,
     ]
 
     @property
     def holds_real_data(self) -> bool:
         return self.data.data_class is DataClass.REAL
+
+    @property
+    def is_seeded(self) -> bool:
+        """Whether what the environment's stores hold is made up."""
+        return self.data.data_class in {DataClass.THROWAWAY, DataClass.SYNTHETIC}
 
     def namespace(self, key: str) -> str:
         """The physical name of a namespace, e.g. ``dev-services``."""

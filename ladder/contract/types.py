@@ -7,6 +7,7 @@ import ipaddress
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import date
 from importlib import resources
 from typing import Annotated, Any
 
@@ -17,28 +18,40 @@ from ladder.contract.regions import REGIONS
 from ladder.contract.units import DURATION_PATTERN, QUANTITY_PATTERN, cron_problem, duration, quantity
 
 __all__ = [
+    "DNS_LABEL",
     "REGIONS",
+    "AbsolutePath",
+    "ApiUrl",
     "AwsAccountId",
     "BucketName",
+    "CalendarDate",
     "ChartRepository",
+    "Cidr",
     "Cron",
     "Digest",
     "DnsLabel",
     "Duration",
+    "FlagName",
     "GitBranch",
     "GitRepository",
     "HostName",
+    "HttpUrl",
     "IamRoleArn",
+    "ImageReference",
+    "KeyAlias",
     "LabelValue",
     "LoopbackUrl",
+    "Moment",
     "OidcIssuer",
     "Quantity",
     "Region",
     "RegistryPrefix",
+    "SecretName",
     "SecretPrefix",
     "Text",
     "TimeZone",
     "TreePath",
+    "VariableName",
     "arn_account",
     "duration",
     "quantity",
@@ -75,7 +88,12 @@ class Text:
 def _matching(pattern: str, accepted: str, *examples: str) -> Text:
     compiled = re.compile(pattern)
     wrong = "does not have the required form"
-    return Text(lambda value: None if compiled.fullmatch(value) else wrong, accepted, examples, pattern)
+
+    @functools.lru_cache(maxsize=1024)  # the files of a tree repeat each other's names
+    def check(value: str) -> str | None:
+        return None if compiled.fullmatch(value) else wrong
+
+    return Text(check, accepted, examples, pattern)
 
 
 _MOST = 2**63 - 1
@@ -180,8 +198,35 @@ def _tree_path_problem(value: str) -> str | None:
     return None
 
 
+def _cidr_problem(value: str) -> str | None:
+    try:
+        network = ipaddress.IPv4Network(value)
+    except ValueError:
+        return "is not an IPv4 network"
+    if network.prefixlen < _WIDEST_NETWORK or not network.is_private or network.is_loopback or network.is_link_local:
+        return "is not a private network of at most sixteen million addresses"
+    return None
+
+
+_WIDEST_NETWORK = 8
+
+_DATE = r"[0-9]{4}-[0-9]{2}-[0-9]{2}"
+
+
+def _date_problem(value: str) -> str | None:
+    try:
+        return None if re.fullmatch(_DATE, value) and date.fromisoformat(value) else "is not written as a date"
+    except ValueError:
+        return "is a day that does not exist"
+
+
 _LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 _REGISTRY = rf"{_LABEL}(?:\.{_LABEL})*(?::[0-9]{{1,5}})?(?:/[a-z0-9]+(?:[._-]+[a-z0-9]+)*)"
+
+_API_URL = (
+    rf"(?:https://{_LABEL}(?:\.{_LABEL})*|http://(?:127(?:\.[0-9]{{1,3}}){{3}}|localhost))(?::[0-9]{{1,5}})?"
+    r"(?:/[A-Za-z0-9._~-]+)*"
+)
 
 Quantity = Annotated[
     str, Text(_quantity_problem, "a Kubernetes quantity above zero", ("500m", "4", "2Gi"), QUANTITY_PATTERN)
@@ -196,6 +241,10 @@ Cron = Annotated[
     ),
 ]
 TimeZone = Annotated[str, Text(_timezone_problem, "a name of the time zone database", ("Europe/Berlin",))]
+CalendarDate = Annotated[str, Text(_date_problem, "a day, quoted: year, month, day", ("2031-12-31",), _DATE)]
+Moment = Annotated[
+    str, _matching(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z", "a time of UTC", "2031-12-31T23:59:59Z")
+]
 AwsAccountId = Annotated[str, _matching(r"[0-9]{12}", "twelve digits, quoted", "111122223333")]
 IamRoleArn = Annotated[
     str, Text(_role_problem, "the ARN of one IAM role", ("arn:aws:iam::111122223333:role/deployer",))
@@ -213,9 +262,10 @@ BucketName = Annotated[
 Digest = Annotated[
     str, _matching(r"sha256:[a-f0-9]{64}", "sha256: and 64 lower-case hexadecimal digits", "sha256:" + "0a" * 32)
 ]
+DNS_LABEL = re.compile(r"[a-z](?:[a-z0-9-]{0,61}[a-z0-9])?")
 DnsLabel = Annotated[
     str,
-    _matching(r"[a-z](?:[a-z0-9-]{0,61}[a-z0-9])?", "a DNS label: a-z, 0-9 and -, a letter first, at most 63", "web"),
+    _matching(DNS_LABEL.pattern, "a DNS label: a-z, 0-9 and -, a letter first, at most 63", "web"),
 ]
 LabelValue = Annotated[
     str,
@@ -261,4 +311,51 @@ TreePath = Annotated[str, Text(_tree_path_problem, "a relative path inside the r
 LoopbackUrl = Annotated[
     str, Text(_loopback_problem, "an http URL of this machine with a port", ("http://127.0.0.1:4566",))
 ]
+ImageReference = Annotated[
+    str,
+    _matching(
+        rf"{_REGISTRY}(?:/[a-z0-9]+(?:[._-]+[a-z0-9]+)*)*@sha256:[a-f0-9]{{64}}",
+        "an image by digest: registry, path, @sha256: and 64 lower-case hexadecimal digits",
+        "ghcr.io/acme/mirror/postgres@sha256:" + "0a" * 32,
+    ),
+]
+VariableName = Annotated[
+    str, _matching(r"[A-Z][A-Z0-9_]{0,62}", "an environment variable: A-Z, 0-9 and _", "DATABASE_PASSWORD")
+]
+FlagName = Annotated[
+    str, _matching(r"[a-z](?:[a-z0-9-]{0,48}[a-z0-9])?", "a feature's name: a-z, 0-9 and -", "new-checkout")
+]
+SecretName = Annotated[
+    str,
+    _matching(
+        r"[A-Za-z0-9_+=.@-]+(?:/[A-Za-z0-9_+=.@-]+)+",
+        "a secret's full name, the environment's prefix first",
+        "ladder/dev/api/database-password",
+    ),
+]
+KeyAlias = Annotated[
+    str, _matching(r"alias/[A-Za-z0-9_-][A-Za-z0-9/_-]{0,248}", "the alias of a KMS key", "alias/ladder-dev-data")
+]
+ApiUrl = Annotated[
+    str,
+    Text(
+        lambda value: None if re.fullmatch(_API_URL, value) else "is not an address that a token may be sent to",
+        "an https URL (http on loopback only), no slash at the end",
+        ("https://api.github.com",),
+        _API_URL,
+    ),
+]
+AbsolutePath = Annotated[
+    str,
+    _matching(r"/(?:[A-Za-z0-9._~-]+(?:/[A-Za-z0-9._~-]+)*)?", "a URL's path without query", "/healthz"),
+]
+HttpUrl = Annotated[
+    str,
+    _matching(
+        rf"https?://{_LABEL}(?:\.{_LABEL})*(?::[0-9]{{1,5}})?(?:/[A-Za-z0-9._~-]+)*",
+        "an http or https URL without credentials, query or slash at the end",
+        "https://payments.example.com",
+    ),
+]
+Cidr = Annotated[str, Text(_cidr_problem, "a private IPv4 network, no host bits set", ("10.20.0.0/16",))]
 HostName = Annotated[str, _matching(rf"{_LABEL}(?:\.{_LABEL})+", "a host name", "previews.example.com")]

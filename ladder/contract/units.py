@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from datetime import timedelta
 from fractions import Fraction
@@ -19,8 +20,9 @@ _MULTIPLES = {
 }
 
 
+@functools.lru_cache(maxsize=4096)
 def quantity(value: str) -> Fraction:
-    """The number a Kubernetes quantity stands for (cores, bytes, items).
+    """The number a Kubernetes quantity stands for (cores, bytes, items); kept, because a tree repeats them.
 
     Rule: k8s.io/apimachinery ``resource.Quantity``, without signs; raises ValueError for anything else.
     """

@@ -7,19 +7,33 @@ from collections.abc import Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, cast
+from pathlib import Path
+from typing import Any, Protocol, cast
 
 import httpx
 
-from .model import Rejected, Target
+from .model import Patience, Rejected
 from .retry import TransientError, patiently
 
-__all__ = ["MANAGER", "KubeApi", "ResourceType"]
+__all__ = ["MANAGER", "ApiServer", "KubeApi", "ResourceType"]
 
 MANAGER = "ladder-sandbox"
 
 _DISCOVERY = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
 _PAGE = 500
+
+
+class ApiServer(Protocol):
+    """Where an API server is, by which authority it is known, and with which token and patience it is asked."""
+
+    @property
+    def api_server(self) -> str: ...
+    @property
+    def ca(self) -> Path: ...
+    @property
+    def token(self) -> str: ...
+    @property
+    def patience(self) -> Patience: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +61,7 @@ class ResourceType:
 class KubeApi:
     """A connection to one API server, safe to use from several threads."""
 
-    def __init__(self, target: Target) -> None:
+    def __init__(self, target: ApiServer) -> None:
         self._patience = target.patience
         self.client = httpx.Client(
             base_url=target.api_server,

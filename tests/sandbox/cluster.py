@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import secrets
 import ssl
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -27,6 +29,15 @@ class Answer:
         return str(self.body.get("message", ""))
 
 
+def until(condition: Callable[[], object], seconds: float, told: Callable[[], str] = str) -> None:
+    """Wait for the condition; where the deadline passes first, the failure says what ``told`` answers then."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            raise AssertionError(f"not within {seconds:.0f} s: {told()}")
+        time.sleep(0.25)
+
+
 class Cluster:
     """The sandbox's API server as seen by the bearer of one token."""
 
@@ -47,13 +58,45 @@ class Cluster:
     def patch(self, path: str, body: Any, kind: str = "application/strategic-merge-patch+json") -> Answer:
         return self.call("PATCH", path, body, headers={"Content-Type": kind})
 
-    def token(self, namespace: str, account: str) -> str:
+    def token(self, namespace: str, account: str, seconds: int = 600) -> str:
         """A real ServiceAccount's token, as a pod of it would have (TokenRequest)."""
         path = f"/api/v1/namespaces/{namespace}/serviceaccounts/{account}/token"
-        body = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {"expirationSeconds": 600}}
+        body = {
+            "apiVersion": "authentication.k8s.io/v1",
+            "kind": "TokenRequest",
+            "spec": {"expirationSeconds": seconds},
+        }
         answer = self.call("POST", path, body)
         assert answer.status == 201, answer.message
         return answer.body["status"]["token"]
+
+    def settle_admission(self) -> None:
+        """Return once every admission policy created so far holds: the API server takes them up in their order."""
+        name = f"settled-{secrets.token_hex(4)}"
+        path = "/apis/admissionregistration.k8s.io/v1"
+        rule = {"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["configmaps"]}
+        policy = {
+            "matchConstraints": {"resourceRules": [{**rule, "resourceNames": [name]}]},
+            "validations": [{"expression": "false", "message": name}],
+        }
+        last = {
+            "validatingadmissionpolicies": policy,
+            "validatingadmissionpolicybindings": {"policyName": name, "validationActions": ["Deny"]},
+        }
+        for plural, spec in last.items():
+            answer = self.call("POST", f"{path}/{plural}", {"metadata": {"name": name}, "spec": spec})
+            assert answer.status == 201, answer.message
+        probe = {"metadata": {"name": name}}
+        configmaps = "/api/v1/namespaces/default/configmaps"
+        try:
+            until(
+                lambda: name in self.call("POST", configmaps, probe, params={"dryRun": "All"}).message,
+                30,
+                lambda: "the last policy does not hold",
+            )
+        finally:
+            for plural in last:
+                self.call("DELETE", f"{path}/{plural}/{name}")
 
     @contextmanager
     def acting_as(self, namespace: str, account: str) -> Iterator[Cluster]:

@@ -1,4 +1,4 @@
-"""One running sandbox for the tests that only use it; those that break one have a state of their own."""
+"""Running sandboxes for the tests that only use one; those that break one have a state of their own."""
 
 from __future__ import annotations
 

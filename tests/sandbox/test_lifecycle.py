@@ -8,7 +8,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,6 @@ from uuid import uuid4
 
 import boto3
 import httpx
-import psutil
 import pytest
 
 from ladder.errors import CheckFailed
@@ -24,6 +22,7 @@ from sandbox.connection import NotRunningError, Sandbox, connect, start, status,
 from sandbox.paths import StateDir
 from sandbox.progress import Silent
 from sandbox.servers import Plan, server_context
+from tests.sandbox.processes import listening, on_linux, processes_of, until
 
 pytestmark = pytest.mark.servers
 
@@ -31,28 +30,6 @@ ROOT = Path(__file__).parents[2]
 ACCOUNT = "210987654321"
 REGION = "eu-central-1"
 SERVERS = ("etcd", "moto", "kube-apiserver", "kube-controller-manager")
-on_linux = pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends children with their parent")
-
-
-def until(condition: Callable[[], object], seconds: float = 30) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "the condition did not come true in time"
-        time.sleep(0.02)
-
-
-def processes_of(state: Path) -> list[psutil.Process]:
-    """Every live process that has the state directory on its command line or as its working directory."""
-
-    def belongs(process: psutil.Process) -> bool:
-        try:
-            if process.pid == os.getpid() or process.status() == psutil.STATUS_ZOMBIE:
-                return False
-            return str(state) in " ".join(process.cmdline()) or process.cwd() == str(state)
-        except (psutil.NoSuchProcess, psutil.AccessDenied):
-            return False
-
-    return [process for process in psutil.process_iter() if belongs(process)]
 
 
 def api(sandbox: Sandbox) -> httpx.Client:
@@ -251,14 +228,9 @@ def test_broken_kubeconfig_is_told_without_a_traceback(own: Sandbox, content: st
 
 
 def test_only_loopback_is_listened_on(own: Sandbox) -> None:
-    listening = [
-        connection.laddr.ip
-        for process in processes_of(own.state)
-        for connection in process.net_connections(kind="inet")
-        if connection.status == psutil.CONN_LISTEN
-    ]
-    assert len(listening) == len(Plan.of_json(StateDir(own.state).plan.read_text()).ports)
-    assert set(listening) == {"127.0.0.1"}
+    addresses = listening(own.state)
+    assert len(addresses) == len(Plan.of_json(StateDir(own.state).plan.read_text()).ports)
+    assert set(addresses) == {"127.0.0.1"}
 
 
 def test_nobody_else_can_read_the_state(own: Sandbox) -> None:

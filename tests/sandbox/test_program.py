@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from ladder import cli, project
+from ladder.recorder import record_stack
 from sandbox import deployer
 from sandbox.connection import Sandbox
 from sandbox.engines import Deployment
@@ -61,6 +62,9 @@ def ladder(root: Path, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, capsys
     return run
 
 
+PREVIEWS_OFF = "  ladder:previews:\n    enabled: false\n"
+
+
 def actions(answer: dict[str, Any]) -> dict[str, list[str]]:
     """Action to the names of what it befell, without what stayed the same."""
     assert "changes" in answer, answer
@@ -99,13 +103,17 @@ def test_an_edit_changes_only_what_it_should(ladder: Ladder, root: Path) -> None
 
 def test_what_the_settings_no_longer_name_is_pruned(ladder: Ladder, root: Path) -> None:
     ladder("up", "dev")
+    metadata = [
+        each.inputs["metadata"]
+        for each in record_stack(root, "dev").resources
+        if each.custom and "PullRequestPreviews" in each.urn
+    ]
+    names = ["/".join(filter(None, (each.get("namespace"), each["name"]))) for each in metadata]
     text = (root / "Pulumi.dev.yaml").read_text()
-    start, end = text.index("    enabled: true\n    owner"), text.index("    requeue: 5m")
-    (root / "Pulumi.dev.yaml").write_text(text[:start] + "    enabled: false\n" + text[end + len("    requeue: 5m") :])
+    (root / "Pulumi.dev.yaml").write_text(text.partition("  ladder:previews:")[0] + PREVIEWS_OFF)
     code, answer = ladder("up", "dev")
     assert code == 0, answer
-    gone = actions(answer)["delete"]
-    assert sorted(gone) == ["argocd/ladder-dev-previews"] * 3 + ["ladder-dev-previews-images"] * 2
+    assert sorted(actions(answer)["delete"]) == sorted(names)
 
 
 def test_drift_is_found_and_repaired(ladder: Ladder, sandbox: Sandbox) -> None:

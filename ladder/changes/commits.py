@@ -1,0 +1,70 @@
+"""The two ends of a comparison: a commit, put into a directory of its own, and the work tree.
+
+The repository is only read: no work tree is registered in it, and no hook of it runs.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+
+from ladder.changes.report import Commits
+from ladder.errors import CheckFailed, InputError, Problem
+from ladder.git import git, resolved, said
+
+__all__ = ["checked_out", "commit_of", "commits"]
+
+
+def commits(root: Path, ref: str) -> Commits:
+    """What REF names in the repository that ``root`` is in, and what the work tree stands on.
+
+    Raises InputError where there is no repository, or no such commit in it.
+    """
+    inside = git(root, "rev-parse", "--is-inside-work-tree")
+    if inside.stdout.strip() != "true":
+        accepted = "a project inside a git work tree"
+        raise InputError(Problem(file=str(root), message="is not in a git repository", accepted=accepted))
+    # Where nothing is committed yet, the work tree stands on nothing.
+    head = git(root, "rev-parse", "--verify", "--quiet", "HEAD^{commit}").stdout.strip()
+    status = said(root, "status", "--porcelain", "-z", "--untracked-files=all", "--no-renames", "--", ".")
+    return Commits(ref=ref, base=commit_of(root, ref), head=head, edited=status.count("\0"))
+
+
+def commit_of(root: Path, ref: str, *, option: str = "--base") -> str:
+    """The commit that REF, given by ``option``, names. Raises InputError where it names none."""
+    if found := resolved(root, ref):
+        return found
+    known = git(root, "for-each-ref", "--count=12", "--format=%(refname:short)", "refs/heads", "refs/remotes")
+    names = ", ".join(known.stdout.split())
+    shallow = git(root, "rev-parse", "--is-shallow-repository").stdout.strip() == "true"
+    fetched = "; this clone is shallow: fetch the base first (actions/checkout: fetch-depth: 0)" if shallow else ""
+    raise InputError(
+        Problem(
+            file=option,
+            message="names no commit of this repository",
+            found=ref if ref and ref.isprintable() else repr(ref),
+            accepted=f"a commit, a tag or a branch{fetched}{f', such as {names}' if names else ''}",
+            example=f"{option} origin/main",
+        )
+    )
+
+
+@contextmanager
+def checked_out(root: Path, commit: str) -> Generator[Path]:
+    """The project as it is at the commit, in a temporary directory that goes whatever happens.
+
+    Raises CheckFailed where the commit has no project, or git cannot write it.
+    """
+    with tempfile.TemporaryDirectory(prefix="ladder-changes-", ignore_cleanup_errors=True) as directory:
+        top, below = (said(root, "rev-parse", option).rstrip("\n") for option in ("--show-toplevel", "--show-prefix"))
+        found = git(root, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{commit}:{below}")
+        if found.returncode:
+            raise CheckFailed(f"the project is not there: no folder {below.rstrip('/')}")
+        project = Path(directory, "project")
+        project.mkdir()
+        index = {"GIT_INDEX_FILE": f"{directory}/index"}
+        said(Path(top), "read-tree", found.stdout.strip(), extra=index)
+        said(Path(top), "checkout-index", "--all", "--quiet", f"--prefix={project}/", extra=index)
+        yield project

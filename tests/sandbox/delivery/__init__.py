@@ -1,0 +1,1 @@
+"""Tests that share one sandbox with Argo CD: a package, so that it ends when they do."""
