@@ -6,8 +6,9 @@ from tests.planted import Part, Planted, edit, loosened, widened
 
 __all__ = ["CLUSTER"]
 
-ADMISSION, POLICY, DELIVERY, ENVIRONMENT, NAMESPACE = (
-    f"components/{name}.py" for name in ("admission", "admission_policy", "delivery", "environment", "namespace")
+ADMISSION, POLICY, DELIVERY, ENVIRONMENT, NAMESPACE, NETWORK, RIGHTS = (
+    f"components/{name}.py"
+    for name in ("admission", "admission_policy", "delivery", "environment", "namespace", "network", "rights")
 )
 NAMED = "spec.destinations.0.namespace"
 ENFORCE = "pod-security.kubernetes.io/enforce"
@@ -29,8 +30,8 @@ CLUSTER: dict[str, Planted] = {
         "kubernetes:rbac.authorization.k8s.io/v1:RoleBinding::delivery-services",
         "subjects.0",
         edit(
-            DELIVERY,
-            '{"kind": "ServiceAccount", "name": DELIVERY_SERVICE_ACCOUNT, "namespace": namespace}',
+            RIGHTS,
+            '{"kind": "ServiceAccount", "name": account.name, "namespace": account.namespace}',
             '{"kind": "Group", "name": "system:authenticated", "api_group": "rbac.authorization.k8s.io"}',
         ),
     ),
@@ -168,7 +169,7 @@ CLUSTER: dict[str, Planted] = {
         "guarded-namespaces",
         "kubernetes:networking.k8s.io/v1:NetworkPolicy::services-allow-dns",
         "spec.egress.0.to",
-        edit(NAMESPACE, '"egress": [{"to": [dns], "ports": ports}]', '"egress": [{"ports": ports}]'),
+        edit(NETWORK, 'return {"to": [to], "ports": ports}', 'return {"ports": ports}'),
     ),
     "no quota": widened(
         "guarded-namespaces",
@@ -188,9 +189,9 @@ CLUSTER: dict[str, Planted] = {
         "kubernetes:networking.k8s.io/v1:NetworkPolicy::services-allow-dns",
         "may loosen: a rule for egress lets more through",
         edit(
-            NAMESPACE,
+            NETWORK,
             '{"match_labels": {"kubernetes.io/metadata.name": "kube-system"}},\n'
-            '            "pod_selector": {"match_labels": {"k8s-app": "kube-dns"}},\n',
+            '        "pod_selector": {"match_labels": {"k8s-app": "kube-dns"}},\n',
             "{},\n",
         ),
     ),
