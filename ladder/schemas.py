@@ -14,6 +14,7 @@ from ladder.contract import CONFIG_NAMESPACE, StackSettings
 from ladder.contract.exceptions import Exceptions
 from ladder.contract.overlay import ChartValues, Overlay, Version
 from ladder.contract.preview_values import PreviewValues
+from ladder.contract.promotion import PROMOTION, Promotion
 from ladder.contract.seed import SEED, SeedSettings
 from ladder.files import write_atomically
 
@@ -27,6 +28,7 @@ def schemas() -> dict[str, str]:
     return {
         "schemas/stack.schema.json": _text(_stack()),
         "schemas/parity.schema.json": _text(_file(Exceptions, "Exceptions to equality (parity.yaml)")),
+        "schemas/promotion.schema.json": _text(_file(Promotion, f"How a candidate climbs ({PROMOTION})")),
         "schemas/seed.schema.json": _text(_file(SeedSettings, f"The shape of synthetic data ({SEED})")),
         "schemas/values.schema.json": _text(_file(Overlay, "One service in one environment (values.yaml)")),
         "schemas/version.schema.json": _text(_file(Version, "What is promoted (version.yaml)")),

@@ -7,7 +7,7 @@ import ipaddress
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from importlib import resources
 from typing import Annotated, Any
 
@@ -26,6 +26,7 @@ __all__ = [
     "BucketName",
     "CalendarDate",
     "ChartRepository",
+    "CheckName",
     "Cidr",
     "Cron",
     "Digest",
@@ -33,6 +34,7 @@ __all__ = [
     "Duration",
     "FlagName",
     "GitBranch",
+    "GitRef",
     "GitRepository",
     "HostName",
     "HttpUrl",
@@ -52,6 +54,7 @@ __all__ = [
     "TimeZone",
     "TreePath",
     "VariableName",
+    "WorkflowPath",
     "arn_account",
     "duration",
     "quantity",
@@ -220,6 +223,17 @@ def _date_problem(value: str) -> str | None:
         return "is a day that does not exist"
 
 
+_MOMENT = rf"{_DATE}T[0-9]{{2}}:[0-9]{{2}}:[0-9]{{2}}Z"
+
+
+def _moment_problem(value: str) -> str | None:
+    try:
+        written = re.fullmatch(_MOMENT, value) and datetime.fromisoformat(value)
+        return None if written else "is not written as a time of UTC"
+    except ValueError:
+        return "is a time that does not exist"
+
+
 _LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 _REGISTRY = rf"{_LABEL}(?:\.{_LABEL})*(?::[0-9]{{1,5}})?(?:/[a-z0-9]+(?:[._-]+[a-z0-9]+)*)"
 
@@ -242,9 +256,7 @@ Cron = Annotated[
 ]
 TimeZone = Annotated[str, Text(_timezone_problem, "a name of the time zone database", ("Europe/Berlin",))]
 CalendarDate = Annotated[str, Text(_date_problem, "a day, quoted: year, month, day", ("2031-12-31",), _DATE)]
-Moment = Annotated[
-    str, _matching(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z", "a time of UTC", "2031-12-31T23:59:59Z")
-]
+Moment = Annotated[str, Text(_moment_problem, "a time of UTC, quoted", ("2031-12-31T23:59:59Z",), _MOMENT)]
 AwsAccountId = Annotated[str, _matching(r"[0-9]{12}", "twelve digits, quoted", "111122223333")]
 IamRoleArn = Annotated[
     str, Text(_role_problem, "the ARN of one IAM role", ("arn:aws:iam::111122223333:role/deployer",))
@@ -332,6 +344,24 @@ SecretName = Annotated[
         "a secret's full name, the environment's prefix first",
         "ladder/dev/api/database-password",
     ),
+]
+GitRef = Annotated[
+    str,
+    _matching(
+        r"refs/(?:heads|tags)/[A-Za-z0-9_][A-Za-z0-9._-]*(?:/[A-Za-z0-9_][A-Za-z0-9._-]*)*",
+        "a branch or tag, by its whole name",
+        "refs/heads/main",
+    ),
+]
+WorkflowPath = Annotated[
+    str,
+    _matching(
+        r"\.github/workflows/[A-Za-z0-9_-]+\.ya?ml", "a workflow's file in its repository", ".github/workflows/build.yml"
+    ),
+]
+CheckName = Annotated[
+    str,
+    _matching(r"[A-Za-z0-9](?:[A-Za-z0-9 ._/()-]{0,98}[A-Za-z0-9)])?", "a check's name as a pull request shows it", "test"),
 ]
 KeyAlias = Annotated[
     str, _matching(r"alias/[A-Za-z0-9_-][A-Za-z0-9/_-]{0,248}", "the alias of a KMS key", "alias/ladder-dev-data")
