@@ -16,13 +16,13 @@ from ladder.contract.base import Settings
 from ladder.contract.problems import FileKind, checked, of_violation
 from ladder.contract.types import (
     ApiUrl,
+    BuilderId,
     CheckName,
     Digest,
     DnsLabel,
     Duration,
     GitRef,
     GitRepository,
-    HttpUrl,
     Moment,
     TreePath,
     WorkflowPath,
@@ -72,7 +72,7 @@ class Builds(Settings):
     """Whose images may enter dev: signed, with an SBOM and SLSA provenance, by this workflow on this builder."""
 
     signer: Workflow
-    builder: HttpUrl
+    builder: BuilderId
 
 
 class Sigstore(Settings):
@@ -121,6 +121,8 @@ class Soak(Settings):
     duration: Duration
     step: Duration
     threshold: Annotated[float, Field(gt=0, le=1, allow_inf_nan=False, examples=[0.99])]
+    metrics: Mapping[DnsLabel, ApiUrl]
+    """Where each environment's Prometheus answers whoever promotes."""
 
 
 class Load(Settings):

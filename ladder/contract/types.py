@@ -24,7 +24,9 @@ __all__ = [
     "ApiUrl",
     "AwsAccountId",
     "BucketName",
+    "BuilderId",
     "CalendarDate",
+    "CandidateName",
     "ChartRepository",
     "CheckName",
     "Cidr",
@@ -36,12 +38,14 @@ __all__ = [
     "GitBranch",
     "GitRef",
     "GitRepository",
+    "GitSha",
     "HostName",
     "HttpUrl",
     "IamRoleArn",
     "ImageReference",
     "KeyAlias",
     "LabelValue",
+    "Login",
     "LoopbackUrl",
     "Moment",
     "OidcIssuer",
@@ -353,15 +357,35 @@ GitRef = Annotated[
         "refs/heads/main",
     ),
 ]
+BuilderId = Annotated[
+    str,
+    _matching(
+        rf"https://{_LABEL}(?:\.{_LABEL})*(?:/[A-Za-z0-9._~-]+)+(?:@refs/[A-Za-z0-9._/-]+)?",
+        "a builder as SLSA provenance names it; of GitHub's own attestations, the workflow's address and ref",
+        "https://github.com/acme/shop/.github/workflows/build.yml@refs/heads/main",
+    ),
+]
+GitSha = Annotated[str, _matching(r"[0-9a-f]{40}", "a commit, by its whole name", "0a" * 20)]
+Login = Annotated[
+    str,
+    _matching(r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,98}[A-Za-z0-9])?(?:\[bot\])?", "a login of GitHub's", "octocat"),
+]
+CandidateName = Annotated[
+    str, _matching(r"rc-[0-9a-f]{16}", "rc- and 16 hexadecimal digits, as `ladder cut` prints", "rc-0123456789abcdef")
+]
 WorkflowPath = Annotated[
     str,
     _matching(
-        r"\.github/workflows/[A-Za-z0-9_-]+\.ya?ml", "a workflow's file in its repository", ".github/workflows/build.yml"
+        r"\.github/workflows/[A-Za-z0-9_-]+\.ya?ml",
+        "a workflow's file in its repository",
+        ".github/workflows/build.yml",
     ),
 ]
 CheckName = Annotated[
     str,
-    _matching(r"[A-Za-z0-9](?:[A-Za-z0-9 ._/()-]{0,98}[A-Za-z0-9)])?", "a check's name as a pull request shows it", "test"),
+    _matching(
+        r"[A-Za-z0-9](?:[A-Za-z0-9 ._/()-]{0,98}[A-Za-z0-9)])?", "a check's name as a pull request shows it", "test"
+    ),
 ]
 KeyAlias = Annotated[
     str, _matching(r"alias/[A-Za-z0-9_-][A-Za-z0-9/_-]{0,248}", "the alias of a KMS key", "alias/ladder-dev-data")

@@ -1,0 +1,141 @@
+"""``lineage``: who brought which digests into which rung, when, and by which evidence; from the repository alone."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from ladder.promotion.chain import Entry, Head
+from ladder.promotion.history import History, Rung
+from ladder.promotion.statements import (
+    Approval,
+    Candidate,
+    Observed,
+    Pinned,
+    Purpose,
+    Request,
+    as_moment,
+    name_of,
+)
+
+__all__ = ["Event", "cut_off", "events", "unexplained"]
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One statement, as a reader wants it: ``services`` are those it speaks of, ``file`` is its evidence."""
+
+    environment: str
+    at: str
+    logged: str
+    kind: str
+    candidate: str
+    services: Mapping[str, Mapping[str, str]]
+    says: str
+    file: str
+    digest: str
+
+    def as_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def events(history: History, about: str | None) -> Sequence[Event]:
+    """Everything stated about a candidate or a service, or all of it, in the order in which the log had it."""
+    every = ((entry.logged, at, entry) for at, rung in enumerate(history.rungs) for entry in rung.chain.entries)
+    ordered = sorted(every, key=lambda each: (each[0], each[1], each[2].link.sequence))
+    return [event for _, _, entry in ordered if _concerns(event := _event(entry), about)]
+
+
+def unexplained(history: History) -> Iterator[tuple[str, str]]:
+    """What was seen to run above the lowest rung though nothing stated lets it: the statement's file, and what.
+
+    What the first statement of a chain saw was there before the chain, and is taken as it is.
+    """
+    for rung in history.rungs[1:]:
+        final = rung is history.rungs[-1]
+        known: dict[str, set[Pinned]] = {}
+        for at, (entry, seen) in enumerate(rung.observed):
+            for service, pinned in seen.versions.items():
+                if at == 0:
+                    known.setdefault(service, set()).add(pinned)
+                    continue
+                asked = _asked(rung, entry, service, pinned)
+                if pinned not in known.get(service, set()) and asked is None:
+                    yield entry.file, f"{service} runs {pinned.image}, for which nobody asked"
+                elif asked is not None and final and not _allowed(rung, entry, asked):
+                    yield entry.file, f"{service} runs {pinned.image} by {asked[0].file}, which nobody approved before"
+
+
+def cut_off(history: History, heads: Collection[Head]) -> Iterator[tuple[str, str]]:
+    """Where a chain does not reach what was anchored of it: the environment, and what is wrong."""
+    for head in heads:
+        chain = next((rung.chain for rung in history.rungs if rung.environment == head.environment), None)
+        if chain is None:
+            yield head.environment, "is anchored, and has no chain here"
+        elif len(chain.entries) < head.sequence:
+            yield head.environment, f"ends at {len(chain.entries)}; statement {head.sequence} is anchored"
+        elif chain.entries[head.sequence - 1].digest != head.digest:
+            yield head.environment, f"has another statement {head.sequence} than the one that is anchored"
+
+
+def _asked(rung: Rung, before: Entry, service: str, pinned: Pinned) -> tuple[Entry, Request] | None:
+    """The last request, before a statement, that wanted a service so."""
+    for entry, request in reversed(rung.requests):
+        if entry.precedes(before) and request.purpose is not Purpose.UNPIN and request.services.get(service) == pinned:
+            return entry, request
+    return None
+
+
+def _allowed(rung: Rung, before: Entry, asked: tuple[Entry, Request]) -> bool:
+    entry, request = asked
+    if request.past_gates is not None:
+        return True
+    links = [each.link for each in rung.chain.entries if each.precedes(before)]
+    return any(isinstance(link, Approval) and link.request == entry.digest for link in links)
+
+
+def _concerns(event: Event, about: str | None) -> bool:
+    return about is None or about == event.candidate or about in event.services
+
+
+def _event(entry: Entry) -> Event:
+    link = entry.link
+    subjects = link.subjects()
+    return Event(
+        environment=link.environment,
+        at=link.at,
+        logged=as_moment(entry.logged),
+        kind=link.kind.value,
+        candidate=_candidate(link, subjects),
+        services={name: {"image": each.image, "chart": each.chart} for name, each in sorted(subjects.items())},
+        says=_says(link),
+        file=entry.file,
+        digest=entry.digest,
+    )
+
+
+def _candidate(link: object, subjects: Mapping[str, Pinned]) -> str:
+    """A pin speaks of one service, which makes no candidate."""
+    alone = isinstance(link, Request) and link.purpose is Purpose.PIN
+    return "" if alone else name_of(subjects)
+
+
+def _says(link: object) -> str:
+    match link:
+        case Candidate():
+            return f"cut; green: {', '.join(sorted(link.checks))}"
+        case Request(purpose=Purpose.PIN, source=source) if source is not None:
+            return f"built of {source.commit} by {source.run}"
+        case Request(past_gates=past) if past is not None:
+            closed = ", ".join(sorted(name for name, gate in link.gates.items() if not gate.green)) or "none"
+            return f"{link.purpose}, PAST ITS GATES ({closed}) by {past.by} with {past.second}: {past.reason}"
+        case Request():
+            green = ", ".join(sorted(name for name, gate in link.gates.items() if gate.green))
+            return f"{link.purpose}{f'; green: {green}' if green else ''}"
+        case Approval():
+            return f"approved by {link.approver} in #{link.pull_request}; merged as {link.merged}"
+        case Observed():
+            return "healthy" if link.healthy else f"not healthy: {link.problems[0]}"
+        case _:
+            return ""

@@ -1,0 +1,89 @@
+"""``rollback``: a rung goes back to digests that were healthy in it, and stays there until it is unpinned.
+
+It asks for neither soak nor freeze: what it brings was seen to work there.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from ladder.errors import CheckFailed, InputError, Problem
+from ladder.promotion.ground import Ground
+from ladder.promotion.history import Rung
+from ladder.promotion.promote import Plan, edits
+from ladder.promotion.statements import Observed, Purpose, Request, as_moment, name_of
+
+__all__ = ["rollback", "unpin"]
+
+
+def rollback(ground: Ground, environment: str, to: str | None, at: datetime) -> Plan:
+    """The way back to the candidate ``to``; to the last healthy one before what is there now where that is None.
+
+    Raises InputError for an environment or a candidate that was never healthy there, CheckFailed where there is none,
+    or nothing to change.
+    """
+    rung = _above_the_lowest(ground, environment)
+    found = _healthy(rung, to)
+    if found is None:
+        known = sorted({name_of(each.versions) for _, each in rung.observed if each.healthy})
+        if to is None:
+            raise CheckFailed(f"{environment} was never observed healthy with other digests than it has")
+        accepted = f"one that was healthy in {environment}: {', '.join(known) or 'there is none'}"
+        raise InputError(Problem(file="--to", message="was never seen healthy there", found=to, accepted=accepted))
+    digest, observed = found
+    changed, files = edits(ground, environment, observed.versions)
+    if not changed:
+        raise CheckFailed(f"{environment} has the digests of {name_of(observed.versions)} already")
+    sequence, previous = rung.chain.next
+    request = Request(
+        environment=environment,
+        sequence=sequence,
+        previous=previous,
+        at=as_moment(at),
+        purpose=Purpose.ROLLBACK,
+        candidate=name_of(observed.versions),
+        services=observed.versions,
+        rests_on=digest,
+        base=ground.commit,
+    )
+    return Plan(request, {}, files, changed)
+
+
+def unpin(ground: Ground, environment: str, at: datetime) -> Request:
+    """The end of a rollback's hold. Raises CheckFailed where nothing is held."""
+    rung = _above_the_lowest(ground, environment)
+    if rung.hold is None:
+        raise CheckFailed(f"{environment} is not pinned")
+    _, held = rung.hold
+    sequence, previous = rung.chain.next
+    return Request(
+        environment=environment,
+        sequence=sequence,
+        previous=previous,
+        at=as_moment(at),
+        purpose=Purpose.UNPIN,
+        candidate=held.candidate,
+        services=held.services,
+        rests_on=None,
+        base=ground.commit,
+    )
+
+
+def _above_the_lowest(ground: Ground, environment: str) -> Rung:
+    ground.environment(environment)
+    if environment == ground.ladder[0]:
+        accepted = f"one of {', '.join(ground.ladder[1:])}; in {environment} the next build mends the last"
+        raise InputError(Problem(file="--env", message="is the lowest rung", found=environment, accepted=accepted))
+    return ground.history.rung(environment)
+
+
+def _healthy(rung: Rung, to: str | None) -> tuple[str, Observed] | None:
+    """The last healthy observation of that candidate; without a name, of the last digests but the current ones."""
+    current = rung.current
+    for entry, observed in reversed(rung.observed):
+        if not observed.healthy:
+            continue
+        wanted = name_of(observed.versions) == to if to else current and observed.versions != current.versions
+        if wanted:
+            return entry.digest, observed
+    return None
