@@ -31,6 +31,37 @@ def accepts(type_: Any, value: object) -> bool:
 
 
 EXAMPLES: dict[str, tuple[list[str], list[str]]] = {
+    "BuilderId": (
+        [
+            "https://github.com/acme/shop/.github/workflows/build.yml@refs/heads/main",
+            "https://github.com/actions/runner/github-hosted",
+        ],
+        ["", "https://github.com", "http://github.com/a", "https://github.com/a@main", "https://github.com/a b", "a/b"],
+    ),
+    "CandidateName": (
+        ["rc-0123456789abcdef"],
+        ["", "rc-", "rc-0123456789abcde", "rc-0123456789ABCDEF", "rc-0123456789abcdef0", "rc-0123456789abcdef\n", "v1"],
+    ),
+    "CheckName": (
+        ["test", "test (3.11)", "e2e / smoke", "a", "9"],
+        ["", " test", "test ", "te\nst", "<b>", "`x`", "a" * 101, "(a)"],
+    ),
+    "GitRef": (
+        ["refs/heads/main", "refs/tags/v1.2", "refs/heads/release/2031.1"],
+        ["", "main", "refs/pull/1/merge", "refs/heads/", "refs/heads/-x", "refs/heads/a b", "refs/heads/a/", "HEAD"],
+    ),
+    "GitSha": (
+        ["0a" * 20],
+        ["", "0a" * 19, "0A" * 20, "0a" * 32, "0a" * 20 + "\n", "main"],
+    ),
+    "Login": (
+        ["octocat", "a", "promoter[bot]", "a-b", "mona_acme"],
+        ["", "-a", "a b", "a\n", "[bot]", "a[bot]x", "a" * 101, "ä"],
+    ),
+    "WorkflowPath": (
+        [".github/workflows/build.yml", ".github/workflows/build.yaml"],
+        ["", "build.yml", ".github/workflows/../x.yml", ".github/workflows/a/b.yml", "/.github/workflows/a.yml"],
+    ),
     "Quantity": (
         ["1", "0.5", ".5", "500m", "100M", "2Gi", "1.5Ti", "1e3", "12E6", "1E", "9223372036854775807"],
         ["", "0", "0m", "4 cores", "-1", "+1", "1gi", "1 Gi", "1GiB", "1Gi\n", "1.", "1e", "Gi", "½", "١", "8Ei"],

@@ -368,7 +368,7 @@ BuilderId = Annotated[
 GitSha = Annotated[str, _matching(r"[0-9a-f]{40}", "a commit, by its whole name", "0a" * 20)]
 Login = Annotated[
     str,
-    _matching(r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,98}[A-Za-z0-9])?(?:\[bot\])?", "a login of GitHub's", "octocat"),
+    _matching(r"[A-Za-z0-9](?:[A-Za-z0-9_-]{0,98}[A-Za-z0-9])?(?:\[bot\])?", "a login of GitHub's", "octocat"),
 ]
 CandidateName = Annotated[
     str, _matching(r"rc-[0-9a-f]{16}", "rc- and 16 hexadecimal digits, as `ladder cut` prints", "rc-0123456789abcdef")

@@ -21,6 +21,8 @@ __all__ = ["Asked", "evaluate"]
 
 Ask = Callable[[str, str, Sequence[int]], Sequence[Sample]]
 
+_LONGEST = 2000
+
 
 @dataclass(frozen=True, kw_only=True)
 class Asked:
@@ -55,7 +57,7 @@ def _revoked(asked: Asked) -> Gate:
         for digest in (pinned.image, pinned.chart)
         if digest in asked.promotion.revoked
     ]
-    return Gate(green=not found, detail="; ".join(found) or "no digest is revoked")
+    return Gate(green=not found, detail="; ".join(found)[:2000] or "no digest is revoked")
 
 
 def _freeze(asked: Asked) -> Gate:
@@ -88,7 +90,7 @@ def _soak(asked: Asked) -> Gate:
         taken[service] = tuple((time, value) for time, value in found if math.isfinite(value))
         wrong += [f"{service}: {each}" for each in _below(taken[service], at, rules.threshold)]
     detail = "; ".join(wrong) or f"{len(at)} samples of each service since {as_moment(soaking.since)}"
-    return Gate(green=not wrong, detail=detail[:2000], samples=taken)
+    return Gate(green=not wrong, detail=_short(detail), samples=taken)
 
 
 def _below(taken: Sequence[Sample], at: Sequence[int], threshold: float) -> Iterator[str]:
@@ -109,8 +111,12 @@ def _load(asked: Asked) -> Gate:
     try:
         report = read_report(asked.report, asked.promotion.evidence.signers.load, asked.verify, asked.versions)
     except Broken as error:
-        return Gate(green=False, detail=f"the load report {error}"[:2000])
+        return Gate(green=False, detail=_short(f"the load report {error}"))
     wrong = [*short_of(report, asked.promotion.load, asked.below, asked.soaking.since, asked.at)]
     detail = "; ".join(f"the load report {each}" for each in wrong)
     good = f"{report.requests_per_second:g} requests a second, p95 {report.p95_milliseconds:g} ms"
     return Gate(green=not wrong, detail=detail or good, evidence=digest_of(asked.report))
+
+
+def _short(detail: str) -> str:
+    return detail if len(detail) <= _LONGEST else f"{detail[: _LONGEST - 1]}…"

@@ -16,7 +16,7 @@ from ladder.contract import StackSettings, ladder_settings
 from ladder.contract.overlay import Overlay
 from ladder.contract.problems import checked
 from ladder.contract.promotion import Promotion, read_promotion
-from ladder.contract.stack import Rung
+from ladder.contract.stack import Delivery, Rung
 from ladder.errors import CheckFailed, InputError, Problem
 from ladder.git import resolved
 from ladder.promotion import Broken
@@ -47,6 +47,11 @@ class Ground:
     def ladder(self) -> Sequence[str]:
         """The environments, lowest rung first."""
         return sorted(self.stacks, key=lambda name: _ORDER.index(self.stacks[name].environment.rung))
+
+    @property
+    def delivery(self) -> Delivery:
+        """Where from the ladder is delivered: the repository, the branch and the tree, the same in every stack."""
+        return self.stacks[self.ladder[0]].delivery
 
     @cached_property
     def history(self) -> History:
@@ -94,14 +99,19 @@ class Ground:
 
 
 @contextmanager
-def standing(root: Path, ref: str, verify: Verify) -> Generator[Ground]:
+def standing(root: Path, ref: str) -> Generator[Ground]:
     """The project at a commit; its copy goes with the context. Raises InputError with every problem of its settings."""
+    from ladder.promotion.sigstore import Trust
+
     commit = commit_of(root, ref, option="--base")
     with checked_out(root, commit) as project:
-        yield Ground(root, commit, project, read_promotion(project), ladder_settings(project), verify)
+        promotion = read_promotion(project)
+        verify = Trust.of(project, promotion.sigstore).verify
+        yield Ground(root, commit, project, promotion, ladder_settings(project), verify)
 
 
-def base_of(root: Path, remote: str, branch: str) -> str:
+def base_of(root: Path, remote: str) -> str:
     """What the delivered branch is at the remote, as this clone last heard of it; without a remote, as it is here."""
+    (branch,) = {settings.delivery.branch for settings in ladder_settings(root).values()}
     there = f"refs/remotes/{remote}/{branch}"
     return there if resolved(root, there) else f"refs/heads/{branch}"

@@ -100,12 +100,11 @@ class Rung:
     @property
     def hold(self) -> tuple[Entry, Request] | None:
         """The rollback that pins the rung: it was not unpinned since."""
-        for entry, request in reversed(self.requests):
-            if request.purpose is Purpose.UNPIN:
-                return None
-            if request.purpose is Purpose.ROLLBACK:
-                return entry, request
-        return None
+        return _held(self.requests)
+
+    def held_before(self, entry: Entry) -> bool:
+        """Whether such a rollback pinned the rung where a statement was made."""
+        return _held([each for each in self.requests if each[0].precedes(entry)]) is not None
 
     @property
     def holding(self) -> str | None:
@@ -181,8 +180,7 @@ class History:
 
     def _wrong_request(self, rung: Rung, entry: Entry, request: Request) -> Iterator[str]:
         if request.purpose is Purpose.UNPIN:
-            hold = next((each for each in reversed(rung.requests) if each[0].precedes(entry)), None)
-            if hold is None or hold[1].purpose is not Purpose.ROLLBACK:
+            if not rung.held_before(entry):
                 yield "unpins what is not pinned"
             return
         if request.candidate != name_of(request.services):
@@ -205,13 +203,23 @@ class History:
             yield f"passes gates that were not green: {', '.join(closed)}"
 
 
+def _held(requests: Sequence[tuple[Entry, Request]]) -> tuple[Entry, Request] | None:
+    for entry, request in reversed(requests):
+        if request.purpose is Purpose.UNPIN:
+            return None
+        if request.purpose is Purpose.ROLLBACK:
+            return entry, request
+    return None
+
+
 def _wrong_approval(rung: Rung, entry: Entry, approval: Approval) -> Iterator[str]:
     asked = rung.chain.find(approval.request)
     if asked is None or not asked.precedes(entry) or not isinstance(asked.link, Request):
         yield "approves a request that is not before it"
     elif asked.link.services != approval.services:
         yield "approves other digests than were asked for"
-    if approval.approver in {approval.opener, *approval.authors}:
+    # To GitHub a login is the same in whatever case it is written.
+    if approval.approver.lower() in {each.lower() for each in (approval.opener, *approval.authors)}:
         yield f"is by {approval.approver}, who asked or wrote"
 
 

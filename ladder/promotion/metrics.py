@@ -25,7 +25,7 @@ _MOST_POINTS = 11_000
 class _Series(BaseModel):
     model_config = ConfigDict(strict=True)
 
-    values: list[tuple[float, str]]
+    values: list[tuple[Annotated[float, Field(allow_inf_nan=False)], Annotated[float, Field(strict=False)]]]
 
 
 class _Matrix(BaseModel):
@@ -65,7 +65,7 @@ def samples(address: str, query: str, at: Sequence[int]) -> Sequence[Sample]:
         with httpx.Client(timeout=_SECONDS, trust_env=False) as client:
             response = client.post(f"{address}/api/v1/query_range", data=parameters)
         answer = _Answer.model_validate_json(response.content) if response.is_success else None
-    except httpx.HTTPError as error:
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
         raise CheckFailed(f"{address}: {type(error).__name__}: {error}") from error
     except ValidationError as error:
         raise CheckFailed(f"{address}: is no answer to a range query") from error
@@ -74,5 +74,5 @@ def samples(address: str, query: str, at: Sequence[int]) -> Sequence[Sample]:
     if len(answer.data.result) > 1:
         raise CheckFailed(f"{address}: {len(answer.data.result)} series, where the query must give one")
     wanted = frozenset(at)
-    found = [(round(time), float(value)) for each in answer.data.result for time, value in each.values]
+    found = [(round(time), value) for each in answer.data.result for time, value in each.values]
     return [(time, value) for time, value in found if time in wanted]

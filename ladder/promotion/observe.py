@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ladder.errors import CheckFailed
 from ladder.promotion.ground import Ground
 from ladder.promotion.observing import Observation
 from ladder.promotion.statements import Observed, SeenService, as_moment, moment
@@ -10,7 +11,12 @@ __all__ = ["observed", "says_more"]
 
 
 def observed(ground: Ground, seen: Observation) -> Observed:
-    """The statement of an observation, next in its environment's chain."""
+    """The statement of an observation, next in its environment's chain.
+
+    Raises CheckFailed where nothing could be made out: then there is nothing to state, and what is stated stands.
+    """
+    if not seen.services:
+        raise CheckFailed(f"nothing of {seen.environment} could be made out: {'; '.join(seen.problems)}")
     sequence, previous = ground.history.rung(seen.environment).chain.next
     return Observed(
         environment=seen.environment,

@@ -14,7 +14,7 @@ from ladder.promotion.ground import Ground
 from ladder.promotion.history import Soaking
 from ladder.promotion.statements import Candidate, Gate, PastGates, Pinned, Purpose, Request, as_moment
 
-__all__ = ["Plan", "Wish", "branch_name", "edits", "plan"]
+__all__ = ["Plan", "Wish", "edits", "plan"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,10 +44,22 @@ class Plan:
     def closed(self) -> Sequence[str]:
         return sorted(name for name, gate in self.gates.items() if not gate.green)
 
+    @property
+    def branch(self) -> str:
+        """One for each candidate, rung and purpose, so that there is one pull request for them."""
+        return f"{self.request.purpose}/{self.request.environment}/{self.request.candidate}"
 
-def branch_name(environment: str, candidate: str) -> str:
-    """The branch of a promotion: one for each candidate and rung, so that there is one pull request for them."""
-    return f"promote/{environment}/{candidate}"
+    def described(self) -> str:
+        """Markdown for the pull request. All of it is the program's own text, digests, or inside code."""
+        request = self.request
+        lines = [f"`{request.candidate}`: {request.purpose}, `{request.environment}`.", ""]
+        lines += [f"- `{service}`: `{request.services[service].image}`" for service in self.changed]
+        for name, gate in sorted(self.gates.items()):
+            detail = gate.detail.replace("`", "'").replace("\n", " ")
+            lines.append(f"- {'green' if gate.green else '**closed**'}: {name}: `{detail}`")
+        if (past := request.past_gates) is not None:
+            lines += ["", f"**Past its gates**, by `{past.by}` with `{past.second}`, until {past.expires}."]
+        return "\n".join(lines)
 
 
 def plan(ground: Ground, wish: Wish) -> Plan:

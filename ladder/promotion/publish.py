@@ -7,7 +7,7 @@ leaves objects that git collects.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,9 +16,10 @@ from ladder.git import git, said
 from ladder.promotion import Broken
 from ladder.promotion.chain import file_name
 from ladder.promotion.ground import Ground
+from ladder.promotion.promote import Plan
 from ladder.promotion.statements import Kind, Link, as_statement, signer_of
 
-__all__ = ["Sign", "push_branch", "push_commit", "signed_file"]
+__all__ = ["Sign", "publish", "push_branch", "push_commit", "signed_file"]
 
 Sign = Callable[[bytes], bytes]
 """Signs a statement as whoever runs this; the answer is a bundle."""
@@ -72,6 +73,25 @@ def push_branch(ground: Ground, remote: str, branch: str, files: Mapping[str, by
     if done.returncode:
         raise CheckFailed(_refused(remote, branch, done.stdout, done.stderr))
     return commit
+
+
+def publish(ground: Ground, planned: Plan, title: str, remote: str, *, pull_request: bool) -> Iterator[str]:
+    """Sign the plan's request, push it with the digests it speaks of on a branch of their own, and open a pull request.
+
+    Yields what was done, a line each.
+    """
+    from ladder.promotion.github import github
+    from ladder.promotion.sigstore import Signing
+
+    sign = Signing.of(ground.project, ground.promotion.sigstore).sign
+    files = {**planned.files, **signed_file(ground, planned.request, sign)}
+    branch, delivered = planned.branch, ground.delivery
+    yield f"{branch} is at {push_branch(ground, remote, branch, files, title)}"
+    if not pull_request:
+        return
+    with github(ground.promotion.github.api, delivered.repository) as asked:
+        address, new = asked.pull_request(branch, delivered.branch, title, planned.described())
+    yield f"{'opened' if new else 'open already:'} {address}"
 
 
 def _commit(ground: Ground, files: Mapping[str, bytes], message: str) -> str:

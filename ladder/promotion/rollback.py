@@ -49,14 +49,14 @@ def rollback(ground: Ground, environment: str, to: str | None, at: datetime) -> 
     return Plan(request, {}, files, changed)
 
 
-def unpin(ground: Ground, environment: str, at: datetime) -> Request:
-    """The end of a rollback's hold. Raises CheckFailed where nothing is held."""
+def unpin(ground: Ground, environment: str, at: datetime) -> Plan:
+    """The end of a rollback's hold, which changes no digest. Raises CheckFailed where nothing is held."""
     rung = _above_the_lowest(ground, environment)
     if rung.hold is None:
         raise CheckFailed(f"{environment} is not pinned")
     _, held = rung.hold
     sequence, previous = rung.chain.next
-    return Request(
+    request = Request(
         environment=environment,
         sequence=sequence,
         previous=previous,
@@ -67,6 +67,7 @@ def unpin(ground: Ground, environment: str, at: datetime) -> Request:
         rests_on=None,
         base=ground.commit,
     )
+    return Plan(request, {}, {}, ())
 
 
 def _above_the_lowest(ground: Ground, environment: str) -> Rung:

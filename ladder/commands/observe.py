@@ -1,0 +1,41 @@
+"""``ladder observe``"""
+
+from __future__ import annotations
+
+import click
+
+from ladder import project
+from ladder.errors import CheckFailed
+
+
+@click.command("observe")
+@click.argument("environment", metavar="ENV")
+@click.option("--always", is_flag=True, help="state it though it says nothing new")
+@click.option("--dry-run", is_flag=True, help="show what is seen; sign and push nothing")
+@click.option("--base", metavar="REF", help="the commit to stand on; by default the delivered branch at the remote")
+@click.option("--remote", default="origin", show_default=True)
+def command(environment: str, always: bool, dry_run: bool, base: str | None, remote: str) -> None:
+    """State what the environment is seen to run: by Argo CD, by Argo Rollouts, and by its pods' image digests.
+
+    Stated on the delivered branch where it says more than the last statement: other digests, other health, or that a
+    soak is now long enough. Exit codes: 0 healthy, 1 not, or not seen, 2 bad input.
+    """
+    from ladder.promotion.ground import base_of, standing
+    from ladder.promotion.observe import observed, says_more
+    from ladder.promotion.observing import observe
+    from ladder.promotion.publish import push_commit, signed_file
+    from ladder.promotion.sigstore import Signing
+
+    root = project.root()
+    with standing(root, base or base_of(root, remote)) as ground:
+        settings = ground.environment(environment)
+        seen = observe(settings.cluster.context, environment, settings, ground.services(environment))
+        for name, each in sorted(seen.services.items()):
+            click.echo(f"{name}: image {each.image}, chart {each.chart}, {each.pods} pods, of {each.revision}")
+        statement = observed(ground, seen)
+        if not dry_run and (always or says_more(ground, statement)):
+            files = signed_file(ground, statement, Signing.of(ground.project, ground.promotion.sigstore).sign)
+            commit = push_commit(ground, remote, ground.delivery.branch, files, f"Observe {environment}")
+            click.echo(f"stated in {commit}")
+    if seen.problems:
+        raise CheckFailed("; ".join(seen.problems))
