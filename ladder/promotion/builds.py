@@ -7,7 +7,6 @@ workflow/v1.
 from __future__ import annotations
 
 import base64
-import hashlib
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -23,6 +22,7 @@ from ladder.contract.promotion import Builds, Workflow
 from ladder.errors import CheckFailed
 from ladder.promotion.referrers import Referrers
 from ladder.promotion.sigstore import Refused, Signed, Trust
+from ladder.promotion.statements import digest_of
 
 __all__ = ["Build", "Referrers", "verify_build"]
 
@@ -136,7 +136,7 @@ def verify_build(trust: Trust, builds: Builds, bundles: Iterable[bytes], digest:
             kind = _KINDS.get(statement.predicate_type)
             if kind is _Kind.PROVENANCE:
                 _check_provenance(statement, builds, signed)
-                found.append(Build(signed.commit, signed.run, signed.logged, _digest(bundle)))
+                found.append(Build(signed.commit, signed.run, signed.logged, digest_of(bundle)))
         except Refused as error:
             refusals[kind].append(str(error))
             continue
@@ -210,10 +210,6 @@ def _differences(provenance: _Provenance, builds: Builds, signed: Signed) -> Ite
 
 def _of(signer: Workflow) -> _Started:
     return _Started(repository=signer.repository, path=signer.workflow, ref=signer.ref)
-
-
-def _digest(content: bytes) -> str:
-    return f"sha256:{hashlib.sha256(content).hexdigest()}"
 
 
 def _first(error: ValidationError) -> str:
