@@ -20,7 +20,7 @@ from ladder.contract.stack import Delivery, Rung
 from ladder.errors import CheckFailed, InputError, Problem
 from ladder.git import resolved
 from ladder.promotion import Broken
-from ladder.promotion.chain import Verify, read_chain
+from ladder.promotion.chain import Verify, read_chains
 from ladder.promotion.edit import pinned
 from ladder.promotion.history import History
 from ladder.promotion.statements import Pinned
@@ -59,7 +59,7 @@ class Ground:
         evidence = self.promotion.evidence
         folder = self.project / evidence.folder
         try:
-            return History.of([read_chain(folder / each, each, evidence.signers, self.verify) for each in self.ladder])
+            return History.of([*read_chains(folder, self.ladder, evidence.signers, self.verify).values()])
         except Broken as error:
             raise CheckFailed(f"the evidence is broken: {evidence.folder}/{error}") from error
 
@@ -67,7 +67,7 @@ class Ground:
         """Raises InputError where there is no such environment."""
         if name not in self.stacks:
             accepted = f"one of {', '.join(self.ladder)}"
-            raise InputError(Problem(file="--to", message="is no environment", found=name, accepted=accepted))
+            raise InputError(Problem(file="ENV", message="is no environment", found=name, accepted=accepted))
         return self.stacks[name]
 
     def services(self, environment: str) -> Sequence[str]:

@@ -58,10 +58,13 @@ class Rung:
         return [(entry, entry.link) for entry in self.chain.entries if isinstance(entry.link, Request)]
 
     @cached_property
-    def approvals(self) -> Mapping[str, Approval]:
-        """Approvals by the digest of the request that they allow."""
-        every = (entry.link for entry in self.chain.entries)
-        return {link.request: link for link in every if isinstance(link, Approval)}
+    def approvals(self) -> Mapping[str, tuple[Entry, Approval]]:
+        """The first approval of each request, by the request's digest."""
+        found: dict[str, tuple[Entry, Approval]] = {}
+        for entry in self.chain.entries:
+            if isinstance(entry.link, Approval):
+                found.setdefault(entry.link.request, (entry, entry.link))
+        return found
 
     @cached_property
     def candidates(self) -> Mapping[str, tuple[Entry, Candidate]]:

@@ -91,8 +91,8 @@ def _allowed(rung: Rung, before: Entry, asked: tuple[Entry, Request]) -> bool:
     entry, request = asked
     if request.past_gates is not None:
         return True
-    links = [each.link for each in rung.chain.entries if each.precedes(before)]
-    return any(isinstance(link, Approval) and link.request == entry.digest for link in links)
+    approved = rung.approvals.get(entry.digest)
+    return approved is not None and approved[0].precedes(before)
 
 
 def _concerns(event: Event, about: str | None) -> bool:

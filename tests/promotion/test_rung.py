@@ -140,7 +140,9 @@ def test_rungs_stand_above_each_other_in_the_order_they_were_given(writer: Write
 def test_an_approval_is_found_by_the_request_that_it_allows(writer: Writer) -> None:
     stated = climbed(writer)
     approvals = writer.history().rung("prod").approvals
-    assert {request: approval.approver for request, approval in approvals.items()} == {stated["to prod"]: "octocat"}
+    assert {request: approval.approver for request, (_, approval) in approvals.items()} == {
+        stated["to prod"]: "octocat"
+    }
 
 
 def test_a_pins_source_is_kept(writer: Writer) -> None:
