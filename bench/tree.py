@@ -119,6 +119,8 @@ def _generate(root: Path, large: Path) -> None:
             r'\1: {cpu: "90000", memory: 90000Gi}',
             path.read_text(),
         )
+        # A preview's quota is one of them, and the budget of all previews must hold one for its whole time.
+        text = re.sub(r'budget: \{cpu: "\d+", memory: \d+Gi\}', 'budget: {cpu: "90000000", memory: 90000000Gi}', text)
         path.write_text(re.sub(r"pods: \d+", "pods: 90000", text))
     for environment in sorted((large / _TREE).iterdir()):
         values, version = ((environment / "web" / name).read_text() for name in (VALUES, VERSION))
