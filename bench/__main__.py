@@ -6,7 +6,7 @@ import json
 
 import click
 
-from bench import changes, parity, previews, recording, sandbox_up, seed, tree
+from bench import changes, parity, previews, promotion, recording, sandbox_up, seed, tree
 from bench.measure import Figure, print_figures
 
 
@@ -21,6 +21,7 @@ def main(rounds: int, format_: str) -> None:
         *parity.figures(rounds),
         *tree.figures(rounds),
         *previews.figures(rounds),
+        *promotion.figures(rounds),
         *seed.figures(rounds),
         *sandbox_up.figures(rounds),
     ]

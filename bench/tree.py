@@ -18,9 +18,9 @@ from ladder.recorder import record_stack
 from ladder.tree import VALUES, VERSION, read_tree
 from sandbox.progress import Silent
 
-__all__ = ["figures"]
+__all__ = ["SERVICES", "figures", "generate"]
 
-_SERVICES = 1000
+SERVICES = 1000
 _RENDERED = 48
 _TREE = "gitops/envs"
 _ALONE = (
@@ -39,7 +39,7 @@ def figures(rounds: int) -> Iterator[Figure]:
     root = project.root()
     with tempfile.TemporaryDirectory(prefix="ladder-bench-") as directory:
         large = Path(directory)
-        _generate(root, large)
+        generate(root, large)
         yield _recording(root, large, rounds)
         yield _checking(large, rounds)
     yield _rendering(root, rounds)
@@ -56,7 +56,7 @@ def _recording(root: Path, large: Path, rounds: int) -> Figure:
     own = sorted(timed(lambda: record_stack(root, "dev")) for _ in range(rounds))[rounds // 2]
     ratio = sorted(seconds)[rounds // 2] / own
     return median_of(
-        f"record dev beside {_SERVICES:,} services",
+        f"record dev beside {SERVICES:,} services",
         seconds,
         "s",
         note=f"{ratio:.2f} × beside the shipped tree; {many} resources in both",
@@ -106,7 +106,7 @@ def _plainly(program: Path, chart: Path, root: Path, releases: list[Release]) ->
         subprocess.run(command, check=True, capture_output=True)
 
 
-def _generate(root: Path, large: Path) -> None:
+def generate(root: Path, large: Path, services: int = SERVICES) -> None:
     """A project whose tree has as many services, and whose quotas hold them."""
     for path in (*root.glob("Pulumi*.yaml"), root / "__main__.py", root / "parity.yaml"):
         if path.is_file():
@@ -126,7 +126,7 @@ def _generate(root: Path, large: Path) -> None:
         values, version = ((environment / "web" / name).read_text() for name in (VALUES, VERSION))
         for pattern, alone in _ALONE:
             values = re.sub(pattern, alone, values)
-        for number in range(_SERVICES - 3):
+        for number in range(services - 3):
             folder = environment / f"service-{number}"
             folder.mkdir()
             (folder / VALUES).write_text(values)

@@ -142,6 +142,7 @@ class SecureBucket(Component):
                     replication_roles=list(cloud.replication_roles.values()),
                     log_delivery=self._args.settings.log_delivery,
                     require_key_id=True,
+                    anchor_role=cloud.anchor_role if self._args.settings.object_lock.enabled else None,
                 )
             )
         )

@@ -17,12 +17,12 @@ __all__ = ["EncryptionKey", "EncryptionKeyArgs"]
 
 @dataclass(frozen=True, kw_only=True)
 class EncryptionKeyArgs:
-    """``alias`` comes without ``alias/``; ``users`` are the ARNs of this environment's roles."""
+    """``alias`` comes without ``alias/``; ``users`` are the ARNs of roles of this environment's account."""
 
     alias: str
     settings: KeySettings
     cloud: Cloud
-    users: Sequence[pulumi.Output[str]]
+    users: Sequence[pulumi.Input[str]]
     tags: Mapping[str, str]
     real_data: bool
 

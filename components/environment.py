@@ -81,13 +81,16 @@ class Environment(Component):
 
     def _create_key(self, key: str, identities: dict[str, WorkloadIdentity], reader: WorkloadIdentity) -> EncryptionKey:
         settings = self._settings
-        users = [
+        users: list[pulumi.Input[str]] = [
             identities[name].arn
             for name, service in sorted(settings.services.items())
             if any(settings.buckets[bucket].key == key for bucket in service.buckets)
         ]
         if settings.secrets.key == key:
             users.append(reader.arn)
+        locked = [bucket.key for bucket in settings.buckets.values() if bucket.object_lock.enabled]
+        if settings.cloud.anchor_role and key in locked:
+            users.append(settings.cloud.anchor_role)
         args = EncryptionKeyArgs(
             alias=settings.physical(key),
             settings=settings.keys[key],

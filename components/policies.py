@@ -122,6 +122,7 @@ def bucket_policy(
     replication_roles: Sequence[str],
     log_delivery: bool,
     require_key_id: bool = False,
+    anchor_role: str | None = None,
 ) -> Policy:
     """Return the policy of an environment's bucket, whose default encryption must be SSE-KMS under `key_arn`.
 
@@ -135,6 +136,9 @@ def bucket_policy(
     Roles in `replication_roles`, usually of another account, may write replicas and nothing else. Replicas must be
     under `key_arn`, so the source's rule has to name it as `ReplicaKmsKeyID`, and the bucket must enforce its owner as
     the owner of objects, since ownership override is not granted.
+
+    `anchor_role`, of this account, may add what is below `heads/` and read it. It may put nothing over what is there:
+    it has to ask for that by `If-None-Match` (AmazonS3/latest/userguide/conditional-writes-enforce.html).
 
     Raises ValueError for a wildcard in a principal.
     """
@@ -154,6 +158,8 @@ def bucket_policy(
         statements += _replicas(bucket_arn, replication_roles)
     if log_delivery:
         statements += _delivered_logs(account, region, partition, bucket_arn)
+    if anchor_role:
+        statements += _anchors(bucket_arn, anchor_role)
     return _policy(statements)
 
 
@@ -344,6 +350,22 @@ def _delivered_logs(account: str, region: str, partition: str, bucket_arn: str) 
     return [
         _log_delivery("AllowLogDelivery", ["s3:PutObject"], [logs], write),
         _log_delivery("AllowLogDeliveryCheck", ["s3:GetBucketAcl"], [bucket_arn], check),
+    ]
+
+
+def _anchors(bucket_arn: str, role: str) -> list[Statement]:
+    """What the role needs that keeps a chain's head: every version is listed and read, since the first one counts."""
+    who: Principal = {"AWS": _named([role])}
+    heads = [f"{bucket_arn}/heads/*"]
+
+    def allowed(sid: str, actions: list[str], resources: list[str], condition: Condition | None = None) -> Statement:
+        return {**_allow(sid, actions, resources, condition), "Principal": who}
+
+    return [
+        allowed("AllowAnchorLock", ["s3:GetBucketObjectLockConfiguration"], [bucket_arn]),
+        allowed("AllowAnchorList", ["s3:ListBucketVersions"], [bucket_arn], {"StringLike": {"s3:prefix": "heads/*"}}),
+        allowed("AllowAnchorRead", ["s3:GetObjectRetention", "s3:GetObjectVersion"], heads),
+        allowed("AllowAnchor", ["s3:PutObject"], heads, {"Null": {"s3:if-none-match": "false"}}),
     ]
 
 

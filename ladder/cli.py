@@ -18,12 +18,15 @@ from ladder.errors import CheckFailed, InputError, LadderError
 __all__ = ["main"]
 
 _VERBS = {
+    "approve": "state who approved what a merged pull request asked for",
+    "anchor": "keep the head of an environment's evidence where it cannot be taken back",
     "audit": "write the report for auditors: a page, Markdown and JSON",
     "changes": "show what the work tree changes in every environment, against a commit",
     "chart": "package the service chart, print its digest, and push it",
     "check": "hold the stacks and the tree against every rule, offline",
     "compare": "hold a recording against a stack's exported state",
     "cut": "name a release candidate: what dev was observed running",
+    "guard": "whether a pull request may be merged, by what the rungs would run",
     "destroy": "delete a stack from the sandbox, but for what is protected or retained",
     "doctor": "check what only the live cluster, GitHub and AWS can tell",
     "drift": "name what in the sandbox differs from a stack's recording",
@@ -32,6 +35,7 @@ _VERBS = {
     "local": "write a Compose file that runs the services on this machine",
     "observe": "state what an environment is seen to run",
     "parity": "prove that environments differ only where the contract allows",
+    "pin": "let a verified build enter dev",
     "preview": "name what up would change in the sandbox",
     "promote": "bring a candidate into the next rung, by its digests",
     "record": "run a stack's program offline and show what it declares",

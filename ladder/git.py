@@ -12,16 +12,18 @@ from ladder.errors import CheckFailed
 __all__ = ["git", "objects", "resolved", "said"]
 
 
-def git(root: Path, *arguments: str, extra: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+def git(
+    root: Path, *arguments: str, extra: Mapping[str, str] | None = None, sent: bytes = b""
+) -> subprocess.CompletedProcess[str]:
     """Run git on the repository that ``root`` is in, whatever repository the caller's environment speaks of."""
-    done = _run(root, arguments, b"", extra or {})
+    done = _run(root, arguments, sent, extra or {})
     out, complaints = (stream.decode("utf-8", "replace") for stream in (done.stdout, done.stderr))
     return subprocess.CompletedProcess(done.args, done.returncode, out, complaints)
 
 
-def said(root: Path, *arguments: str, extra: Mapping[str, str] | None = None) -> str:
+def said(root: Path, *arguments: str, extra: Mapping[str, str] | None = None, sent: bytes = b"") -> str:
     """What git prints. Raises CheckFailed in git's own words."""
-    done = git(root, *arguments, extra=extra)
+    done = git(root, *arguments, extra=extra, sent=sent)
     if done.returncode:
         raise CheckFailed(f"git {arguments[0]}: {done.stderr.strip() or f'exit code {done.returncode}'}")
     return done.stdout

@@ -24,7 +24,7 @@ from ladder.errors import CheckFailed, InputError, Problem
 from ladder.git import git, objects, said
 from ladder.tree import CHART
 
-__all__ = ["Proposal", "proposed"]
+__all__ = ["Entry", "Proposal", "beside_the_chart", "entries", "merged", "odd", "proposed"]
 
 _FILES = (EXCEPTIONS, SEED)
 _STACK_FILE = re.compile(r"Pulumi\.[^./]+\.yaml")
@@ -53,7 +53,7 @@ class Proposal:
 
 
 @dataclass(frozen=True, slots=True)
-class _Entry:
+class Entry:
     """A file of a commit's tree, its path relative to the project's root."""
 
     mode: str
@@ -71,15 +71,15 @@ def proposed(root: Path, ref: str) -> Generator[Proposal]:
     two cannot be merged.
     """
     base, head = commit_of(root, "HEAD", option="this checkout"), commit_of(root, ref, option="--head")
-    tree = _merged(root, base, head)
+    tree = merged(root, base, head)
     with checked_out(root, base) as project:
         data = _Data.of(project)
         changed = said(root, "diff-tree", "-r", "-z", "--name-only", "--relative", base, tree).split("\0")
-        entries = [entry for entry in _entries(root, tree) if data.has(entry.path)]
-        if problems := [*_refused(entries), *_beside_the_chart(entries, data.charts), *_too_much(entries)]:
+        held = [entry for entry in entries(root, tree) if data.has(entry.path)]
+        if problems := [*odd(held), *beside_the_chart(held, data.charts), *_too_much(held)]:
             raise InputError(problems)
         data.remove(project)
-        for entry, content in zip(entries, objects(root, [entry.name for entry in entries]), strict=True):
+        for entry, content in zip(held, objects(root, [entry.name for entry in held]), strict=True):
             file = project / entry.path
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_bytes(content)
@@ -124,7 +124,7 @@ class _Data:
             (project / name).unlink(missing_ok=True)
 
 
-def _merged(root: Path, base: str, head: str) -> str:
+def merged(root: Path, base: str, head: str) -> str:
     """The tree that a merge of both commits gives; its objects are added to the repository, no reference is."""
     done = git(root, "merge-tree", "--write-tree", "--no-messages", base, head)
     tree, _, conflicts = done.stdout.partition("\n")
@@ -136,16 +136,18 @@ def _merged(root: Path, base: str, head: str) -> str:
     return tree
 
 
-def _entries(root: Path, tree: str) -> Iterator[_Entry]:
+def entries(root: Path, tree: str) -> Iterator[Entry]:
+    """Every file of a commit or tree that is below the project's root."""
     below = said(root, "rev-parse", "--show-prefix").rstrip("\n")
     listed = said(root, "ls-tree", "-r", "-z", "-l", "--full-tree", f"{tree}:{below}" if below else tree)
     for line in filter(None, listed.split("\0")):
         described, _, path = line.partition("\t")
         mode, _, name, size = described.split()
-        yield _Entry(mode, name, int(size) if size.isdecimal() else 0, path)
+        yield Entry(mode, name, int(size) if size.isdecimal() else 0, path)
 
 
-def _refused(entries: Collection[_Entry]) -> Iterator[Problem]:
+def odd(entries: Collection[Entry]) -> Iterator[Problem]:
+    """What data must not be: a link, a submodule, too large, or of a name that other programs read otherwise."""
     for entry in entries:
         readable = all(_NAME.fullmatch(part) for part in entry.path.split("/")) and len(entry.path) <= _LONGEST_PATH
         if not readable:
@@ -159,7 +161,8 @@ def _refused(entries: Collection[_Entry]) -> Iterator[Problem]:
             yield Problem(file=entry.path, message="is too large", found=found, accepted=accepted)
 
 
-def _beside_the_chart(entries: Collection[_Entry], charts: Collection[str]) -> Iterator[Problem]:
+def beside_the_chart(entries: Collection[Entry], charts: Collection[str]) -> Iterator[Problem]:
+    """Files of the charts of which Helm would make more than a template or a schema."""
     for entry in entries:
         chart = next((chart for chart in charts if entry.path.startswith(f"{chart}/")), None)
         if chart is not None and not _CHARTS_OWN.fullmatch(entry.path.removeprefix(f"{chart}/")):
@@ -167,7 +170,7 @@ def _beside_the_chart(entries: Collection[_Entry], charts: Collection[str]) -> I
             yield Problem(file=ascii(entry.path)[1:-1], message="is no file of a chart", accepted=accepted)
 
 
-def _too_much(entries: Collection[_Entry]) -> Iterator[Problem]:
+def _too_much(entries: Collection[Entry]) -> Iterator[Problem]:
     size = sum(entry.size for entry in entries)
     if len(entries) > _MOST or size > _LARGEST:
         found, accepted = f"{len(entries)} files of {size} bytes", f"at most {_MOST} files of {_LARGEST} bytes"

@@ -198,6 +198,7 @@ def _account(sections: Sections, fresh: Fresh) -> tuple[Sections, Literals]:
         deployerRole=moved(cloud["deployerRole"]),
         keyAdministratorRole=moved(cloud["keyAdministratorRole"]),
         replicationRoles={name: moved(arn) for name, arn in cloud["replicationRoles"].items()},
+        anchorRole=moved(cloud["anchorRole"]),
     )
     accounts = {name: new if account == old else account for name, account in sections["accounts"].items()}
     return {**changed, "accounts": accounts}, [(new, old)]
@@ -253,7 +254,8 @@ def _owner(sections: Sections, fresh: Fresh) -> tuple[Sections, Literals]:
 def _roles(sections: Sections, fresh: Fresh) -> tuple[Sections, Literals]:
     """The names of the roles that the settings name; their accounts stay."""
     cloud = sections["cloud"]
-    arns = [cloud["deployerRole"], cloud["keyAdministratorRole"], *cloud["replicationRoles"].values()]
+    own = [cloud["deployerRole"], cloud["keyAdministratorRole"], cloud["anchorRole"]]
+    arns = [*own, *cloud["replicationRoles"].values()]
     names = {old: fresh.word(old) for old in sorted({_role(arn) for arn in arns if arn})}
 
     def moved(arn: str | None) -> str | None:
@@ -265,6 +267,7 @@ def _roles(sections: Sections, fresh: Fresh) -> tuple[Sections, Literals]:
         deployerRole=moved(cloud["deployerRole"]),
         keyAdministratorRole=moved(cloud["keyAdministratorRole"]),
         replicationRoles={key: moved(arn) for key, arn in cloud["replicationRoles"].items()},
+        anchorRole=moved(cloud["anchorRole"]),
     )
     return changed, [(new, old) for old, new in names.items()]
 

@@ -28,7 +28,7 @@ from ladder.contract.violations import Violation
 from ladder.errors import InputError, Problem
 from ladder.strict_yaml import examine
 
-__all__ = ["CHART", "VALUES", "VERSION", "Service", "Tree", "begin_tree", "read_tree"]
+__all__ = ["CHART", "OVERRIDES", "VALUES", "VERSION", "Service", "Tree", "begin_tree", "read_tree"]
 
 VALUES = "values.yaml"
 VERSION = "version.yaml"
@@ -40,7 +40,7 @@ LONGEST_SERVICE = 40
 """Helm takes 53 for a release's name; what the chart adds to it must fit 63."""
 
 _KINDS = {VALUES: FileKind(Overlay), VERSION: FileKind(Version)}
-_OVERRIDES = ".argocd-source"
+OVERRIDES = ".argocd-source"
 _WORTH_PROCESSES = 200
 _Model = TypeVar("_Model", bound=BaseModel)
 _Rules = Callable[[_Model], Iterator[Violation]]
@@ -159,7 +159,7 @@ def _entries(root: Path, folder: Path, what: str, longest: int, problems: list[P
     names: list[str] = []
     with os.scandir(root / folder) as entries:
         for entry in sorted(entries, key=lambda each: each.name):
-            if entry.is_symlink() or entry.name.startswith(_OVERRIDES):
+            if entry.is_symlink() or entry.name.startswith(OVERRIDES):
                 continue
             place = folder / entry.name
             if not entry.is_dir():
@@ -182,7 +182,7 @@ def _strays(root: Path, folder: Path) -> Iterator[Problem]:
             if (root / place).is_symlink():
                 target = (root / place).readlink()
                 yield _odd(place, "is a symbolic link", f"-> {target}", "a file or folder of the tree itself")
-            elif name.startswith(_OVERRIDES):
+            elif name.startswith(OVERRIDES):
                 yield _odd(
                     place,
                     "overrides what the files say: Argo CD would read parameters, the digest included, from it",
@@ -227,7 +227,7 @@ def _unexpected(folder: Path, links: Mapping[str, bool]) -> list[Problem]:
     return [
         _odd(folder / name, "is not part of an overlay", name, accepted)
         for name, link in sorted(links.items())
-        if name not in _KINDS and not name.startswith(_OVERRIDES) and not link
+        if name not in _KINDS and not name.startswith(OVERRIDES) and not link
     ]
 
 

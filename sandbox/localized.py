@@ -39,6 +39,7 @@ def localized(
         "deployerRole": None,
         "keyAdministratorRole": _in_sandbox(cloud["keyAdministratorRole"], accounts),
         "replicationRoles": {name: _in_sandbox(arn, accounts) for name, arn in cloud["replicationRoles"].items()},
+        "anchorRole": cloud["anchorRole"] and _in_sandbox(cloud["anchorRole"], accounts),
         "standIn": aws_endpoint,
     }
     sections["cluster"] = {**sections["cluster"], "context": CONTEXT, "identifier": cluster_uid}

@@ -130,7 +130,7 @@ BAD = {
         -3,
     ),
     "a missing section": Bad(
-        "dev", TIER, "", "tier", "is missing", "no such key", example="ladder:tier: {level: standard}", below=-32
+        "dev", TIER, "", "tier", "is missing", "no such key", example="ladder:tier: {level: standard}", below=-33
     ),
     "text for a number": Bad(
         "dev",
@@ -223,11 +223,11 @@ BAD = {
         TIER + "    level: full\n",
         "tier.level",
         "stands twice",
-        "first on line 35, again on line 36",
+        "first on line 36, again on line 37",
         below=2,
     ),
     "a section that stands twice": Bad(
-        "dev", TIER, TIER + TIER, "tier", "stands twice", "first on line 34, again on line 36", below=2
+        "dev", TIER, TIER + TIER, "tier", "stands twice", "first on line 35, again on line 37", below=2
     ),
     "a python tag": Bad(
         "dev",

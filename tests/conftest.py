@@ -25,6 +25,7 @@ APPLICATION_SET = "kubernetes:argoproj.io/v1alpha1:ApplicationSet"
 KEY = "aws:kms/key:Key"
 ALIAS = "aws:kms/alias:Alias"
 BUCKET = "aws:s3/bucket:Bucket"
+BUCKET_POLICY = "aws:s3/bucketPolicy:BucketPolicy"
 ROLE = "aws:iam/role:Role"
 ROLE_POLICY = "aws:iam/rolePolicy:RolePolicy"
 

@@ -64,8 +64,8 @@ def healthy() -> dict[str, Any]:
     environments = {
         f"/environments/{stack}{suffix}": environment(f"{stack}{suffix}", reviewed=stack == "prod" and not suffix)
         for stack in ("dev", "staging", "prod")
-        for suffix in ("", "-preview")
-    }
+        for suffix in ("", "-preview", "-observe")
+    } | {"/environments/promotion": environment("promotion", reviewed=False)}
     answers = {
         "": {"id": 1296269, "full_name": REPOSITORY, "private": True, "default_branch": "main"},
         "/rulesets": [{**head, **listed}],

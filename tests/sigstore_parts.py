@@ -63,6 +63,7 @@ class Job:
     started: str
     commit: str = COMMIT
     run: int = 7_301_188_421
+    runner: str = "github-hosted"
 
     @classmethod
     def of(cls, workflow: Workflow, **changed: Any) -> Job:
@@ -99,7 +100,7 @@ class Job:
             "job_workflow_sha": self.commit,
             "run_id": str(self.run),
             "run_attempt": "1",
-            "runner_environment": "github-hosted",
+            "runner_environment": self.runner,
         }
 
 

@@ -98,13 +98,16 @@ def _registries() -> st.SearchStrategy[dict[str, str]]:
 def _cloud(draw: st.DrawFn, own: str, outside: str) -> Sections:
     partition = draw(st.sampled_from(sorted(REGIONS)))
     replication = st.one_of(role(partition, own), role(partition, outside))
+    deployer, administrator = draw(st.none() | role(partition, own)), draw(role(partition, own))
+    anchor = role(partition, own).filter(lambda arn: arn not in {deployer, administrator})
     return {
         "partition": partition,
         "account": own,
         "region": draw(st.sampled_from(sorted(REGIONS[partition]))),
-        "deployerRole": draw(st.none() | role(partition, own)),
-        "keyAdministratorRole": draw(role(partition, own)),
+        "deployerRole": deployer,
+        "keyAdministratorRole": administrator,
         "replicationRoles": draw(st.dictionaries(labels(20), replication, max_size=2)),
+        "anchorRole": draw(st.none() | anchor),
         "standIn": None,
     }
 

@@ -16,6 +16,8 @@ from ladder.errors import CheckFailed
 from tests.support import ROOT, command, copy_project, run_ladder
 
 VERBS = (
+    "anchor",
+    "approve",
     "audit",
     "changes",
     "chart",
@@ -25,11 +27,13 @@ VERBS = (
     "destroy",
     "doctor",
     "drift",
+    "guard",
     "judge",
     "lineage",
     "local",
     "observe",
     "parity",
+    "pin",
     "preview",
     "promote",
     "record",

@@ -11,6 +11,7 @@ from tests.conftest import (
     ALIAS,
     BINDING,
     BUCKET,
+    BUCKET_POLICY,
     KEY,
     LIMITS,
     NAMESPACE,
@@ -66,7 +67,8 @@ def test_a_key_is_used_by_the_roles_that_need_it_and_no_other(recording: Recordi
             if any(chosen.buckets[bucket].key == key for bucket in service.buckets)
         }
         expected |= {"secret-reader"} if chosen.secrets.key == key else set()
-        assert users == {one(recording, ROLE, name).outputs["arn"] for name in expected}
+        anchors = {chosen.cloud.anchor_role} if chosen.buckets["evidence"].key == key else set[str | None]()
+        assert users == {one(recording, ROLE, name).outputs["arn"] for name in expected} | anchors
 
 
 def test_keys_rotate(recording: Recording) -> None:
@@ -88,6 +90,21 @@ def test_evidence_bucket_is_locked(recording: Recording, chosen: StackSettings) 
     assert lock.name == "evidence"
     assert one(recording, BUCKET, "evidence").inputs["objectLockEnabled"] is True
     assert lock.inputs["rule"]["defaultRetention"] == {"mode": wanted.mode.upper(), "days": wanted.days}
+
+
+def test_one_role_anchors_and_in_the_evidence_bucket_alone(recording: Recording, chosen: StackSettings) -> None:
+    for key in chosen.buckets:
+        policy = document(one(recording, BUCKET_POLICY, key))
+        anchoring = [each["Principal"] for each in policy if each["Sid"].startswith("AllowAnchor")]
+        assert anchoring == ([{"AWS": [chosen.cloud.anchor_role]}] * 4 if key == "evidence" else [])
+
+
+def test_where_no_role_is_named_nobody_anchors(recordings: Recordings, ladder: dict[str, StackSettings]) -> None:
+    cloud = ladder["dev"].cloud.model_dump(mode="json", by_alias=True)
+    recording = recordings.altered("dev", cloud={**cloud, "anchorRole": None})
+    policy = document(one(recording, BUCKET_POLICY, "evidence"))
+    assert not [each for each in policy if each["Sid"].startswith("AllowAnchor")]
+    assert "AllowUseThroughServices" not in {each["Sid"] for each in document(one(recording, KEY, "logs"))}
 
 
 def test_no_bucket_can_be_emptied_by_a_destroy(recording: Recording) -> None:

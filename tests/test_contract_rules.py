@@ -48,7 +48,12 @@ WITHIN = {
     ),
     "the account must be the environment's": Case(
         "dev",
-        {"cloud.account": OUTSIDE, "cloud.deployerRole": None, "cloud.keyAdministratorRole": _role(OUTSIDE)},
+        {
+            "cloud.account": OUTSIDE,
+            "cloud.deployerRole": None,
+            "cloud.keyAdministratorRole": _role(OUTSIDE),
+            "cloud.anchorRole": None,
+        },
         "cloud.account",
         "is not this environment's account",
     ),
@@ -78,6 +83,20 @@ WITHIN = {
         {"cloud.keyAdministratorRole": _role(OUTSIDE)},
         "cloud.keyAdministratorRole",
         "is a role of another account",
+    ),
+    "prod's evidence is not anchored by a lower rung's role": Case(
+        "prod",
+        {"cloud.anchorRole": _role(DEV)},
+        "cloud.anchorRole",
+        "is a role of 'dev'",
+        {"cloud.anchorRole": None},
+    ),
+    "who deploys does not anchor": Case(
+        "prod",
+        {"cloud.anchorRole": _role(PROD, "ladder-deployer")},
+        "cloud.anchorRole",
+        "deploys or administers keys too",
+        {"cloud.anchorRole": _role(PROD, "ladder-observer")},
     ),
     "no lower rung replicates into prod": Case(
         "prod",

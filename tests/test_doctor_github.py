@@ -43,7 +43,7 @@ def unknown(diagnoses: list[Diagnosis]) -> list[str]:
 def test_a_repository_as_it_should_be_passes_and_is_only_read(examine: Examine, standin: Standin) -> None:
     diagnoses = examine()
     assert [each for each in diagnoses if each.verdict is not Verdict.PASS] == []
-    assert len(diagnoses) == 1 + 2 + 1 + 6 + 1
+    assert len(diagnoses) == 1 + 2 + 1 + 9 + 1 + 1
     assert {method for method, _, _ in standin.asked} == {"GET"}
     assert {token for _, _, token in standin.asked} == {"Bearer planted-token"}
     assert "planted-token" not in json.dumps([each.as_json() for each in diagnoses])
@@ -150,6 +150,14 @@ def test_an_environment_is_for_the_protected_branch_alone(
     assert failing(examine()) == expected
 
 
+@pytest.mark.parametrize("name", ["dev-observe", "promotion"])
+def test_where_the_key_of_the_app_lies_is_for_the_protected_branch_alone(
+    name: str, examine: Examine, standin: Standin
+) -> None:
+    standin.at(f"/environments/{name}")["deployment_branch_policy"] = None
+    assert failing(examine()) == [f"the environment {name} lets in main alone: any branch may deploy to it"]
+
+
 def test_an_environment_that_is_not_there_fails(examine: Examine, standin: Standin) -> None:
     standin.put("/environments/staging", (404, {"message": "Not Found", "status": "404"}))
     assert failing(examine()) == ["the environment staging lets in main alone: there is no such environment"]
@@ -219,10 +227,12 @@ def test_the_command_tells_it_in_json_and_by_its_exit_code(
     assert [each["claim"] for each in told if "environment" in each["claim"]] == [
         "the environment prod lets in main alone",
         "the environment prod-preview lets in main alone",
+        "the environment prod-observe lets in main alone",
+        "the environment promotion lets in main alone",
     ]
     standin.put("/environments/prod", environment("prod", reviewed=False))
     outcome = run_ladder(capsys, "doctor", "--only", "github")
-    assert (outcome.code, "10 pass, 1 fail" in outcome.err) == (1, True), outcome
+    assert (outcome.code, "14 pass, 1 fail" in outcome.err) == (1, True), outcome
     assert "Settings, Environments: required reviewers" in " ".join(outcome.out.split())
     standin.put("", (401, {"message": "Bad credentials"}))
     outcome = run_ladder(capsys, "doctor", "--only", "github")

@@ -96,7 +96,7 @@ def test_a_sound_proposal_passes_and_its_code_is_named_but_not_run(
     assert (outcome.code, trace.exists()) == (0, False), outcome
     assert "nothing found in 3 stacks" in outcome.out
     assert "proven elsewhere" in outcome.out
-    assert "not judged, because it is code: __main__.py, components/__init__.py" in outcome.out
+    assert "not judged here, because it is no settings and no tree: __main__.py, components/__init__.py" in outcome.out
 
 
 ALWAYS_PASSES = """
@@ -133,7 +133,7 @@ def test_a_proposal_that_weakens_the_checker_still_fails_by_the_workflows_own_sc
     assert "acme-shop-prod-uploads" in done.stdout
     assert "findings in 3 stacks" in done.stderr
     assert "parity is violated" in done.stderr
-    assert "not judged, because it is code: ladder/check/__init__.py" in done.stdout
+    assert "not judged here, because it is no settings and no tree: ladder/check/__init__.py" in done.stdout
 
 
 def _judging_script() -> str:

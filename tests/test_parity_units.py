@@ -60,7 +60,8 @@ def test_every_step_is_valid_and_the_last_is_the_other_environment(lower: str, u
     assert made[-1].values == dump(ladder[upper])
     assert sorted(path(unit) for step in made for unit in step.units) == sorted(map(path, moving))
     together = [{path(unit) for unit in step.units} for step in made if len(step.units) > 1]
-    account = {"environment.name", "cloud.account", "cloud.deployerRole", "cloud.keyAdministratorRole"}
+    roles = {"cloud.deployerRole", "cloud.keyAdministratorRole", "cloud.anchorRole"}
+    account = {"environment.name", "cloud.account", *roles}
     assert together == [account], "one account belongs to one name, and its roles to the account"
 
 

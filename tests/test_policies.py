@@ -49,6 +49,7 @@ ALIAS = f"arn:aws:kms:{REGION}:{PROD}:alias/prod"
 BUCKET = "arn:aws:s3:::acme-prod-uploads"
 OBJECT = f"{BUCKET}/orders/1.json"
 LOG = f"{BUCKET}/AWSLogs/{PROD}/vpcflowlogs/1.log"
+HEAD = f"{BUCKET}/heads/prod/000012"
 SECRETS = f"arn:aws:secretsmanager:{REGION}:{PROD}:secret"
 # The simulator knows the claims of a few public issuers alone and drops those of a cluster's own; two of them stand in.
 ISSUER, OTHER_ISSUER = "accounts.google.com", "cognito-identity.amazonaws.com"
@@ -91,6 +92,7 @@ DENY_IF_EXISTS: Statement = {
 ALL_OF_IAM: Statement = {"Sid": "AllOfIam", "Effect": "Allow", "Action": ["*"], "Resource": "*"}
 
 ADMIN, WEB, REPLICATOR = role(PROD, "key-admin"), role(PROD, "web"), role(BACKUP, "replicator")
+OBSERVER = role(PROD, "observer")
 USERS = [WEB, role(PROD, "secret-store")]
 SERVICES = ["s3", "secretsmanager"]
 
@@ -132,6 +134,16 @@ DOCUMENTS: dict[str, Policy] = {
         replication_roles=[],
         log_delivery=False,
         require_key_id=True,
+    ),
+    "bucket of evidence": bucket_policy(
+        account=PROD,
+        region=REGION,
+        bucket_arn=BUCKET,
+        key_arn=KEY,
+        replication_roles=[],
+        log_delivery=False,
+        require_key_id=True,
+        anchor_role=OBSERVER,
     ),
     "trust": workload_trust_policy(account=PROD, issuer=ISSUER, namespace="shop", service_account="web"),
     "workload": workload_policy(account=PROD, region=REGION, buckets={BUCKET: "read-write"}, keys=[KEY]),
@@ -184,6 +196,7 @@ WHO: dict[str, Who] = {
     "admin": _session(PROD, "key-admin", "iam-all"),
     "deployer": _session(PROD, "deployer", "iam-all"),
     "bystander": _session(PROD, "bystander"),
+    "observer": _session(PROD, "observer"),
     "staging": _session(STAGING, "web", "iam-all"),
     "stranger": _session(STRANGER, "web", "iam-all"),
     "replicator": _session(BACKUP, "replicator", "iam-all"),
@@ -596,6 +609,52 @@ DELIVERY_CASES = [
     ),
 ]
 
+HEADS = {"s3:prefix": "heads/prod/"}
+ONLY_NEW = {"s3:if-none-match": "*"}
+
+
+def on_evidence(
+    claim: str,
+    action: str,
+    expected: Decision,
+    context: Mapping[str, str] | None = None,
+    resource: str = HEAD,
+    who: str = "observer",
+) -> Case:
+    return on_bucket(claim, who, action, expected, context, resource, "bucket of evidence")
+
+
+ANCHOR_CASES = [
+    on_evidence("a_head_is_added", "PutObject", allowed("AllowAnchor"), ONLY_NEW),
+    on_evidence("a_head_is_added_under_the_default", "PutObject", allowed("AllowAnchor"), ONLY_NEW | ITS_KEY),
+    on_evidence("a_head_is_read_by_its_version", "GetObjectVersion", allowed("AllowAnchorRead")),
+    on_evidence("a_heads_lock_is_read", "GetObjectRetention", allowed("AllowAnchorRead")),
+    on_evidence("heads_are_listed", "ListBucketVersions", allowed("AllowAnchorList"), HEADS, BUCKET),
+    on_evidence("the_lock_is_read", "GetBucketObjectLockConfiguration", allowed("AllowAnchorLock"), resource=BUCKET),
+    on_evidence("nothing_is_put_over_a_head", "PutObject", NOT_ALLOWED),
+    on_evidence("nothing_is_put_beside_heads", "PutObject", NOT_ALLOWED, ONLY_NEW, OBJECT),
+    on_evidence("nothing_else_is_read", "GetObjectVersion", NOT_ALLOWED, resource=OBJECT),
+    on_evidence("nothing_else_is_listed", "ListBucketVersions", NOT_ALLOWED, {"s3:prefix": "orders/"}, BUCKET),
+    on_evidence("not_everything_is_listed", "ListBucketVersions", NOT_ALLOWED, resource=BUCKET),
+    on_evidence("no_head_is_deleted", "DeleteObject", NOT_ALLOWED),
+    on_evidence("no_version_of_a_head_is_deleted", "DeleteObjectVersion", NOT_ALLOWED),
+    on_evidence("no_lock_is_changed", "PutObjectRetention", NOT_ALLOWED),
+    on_evidence("no_lock_is_passed_by", "BypassGovernanceRetention", NOT_ALLOWED),
+    on_evidence("the_buckets_lock_is_not_changed", "PutBucketObjectLockConfiguration", NOT_ALLOWED, resource=BUCKET),
+    on_evidence("the_buckets_policy_is_not_changed", "PutBucketPolicy", NOT_ALLOWED, resource=BUCKET),
+    on_evidence("the_buckets_lifecycle_is_not_changed", "PutLifecycleConfiguration", NOT_ALLOWED, resource=BUCKET),
+    on_evidence("no_head_is_added_over_plain_http", "PutObject", denied("DenyPlainHttp"), ONLY_NEW | PLAIN),
+    on_evidence(
+        "no_head_is_added_under_another_key",
+        "PutObject",
+        denied("DenyOtherKeys"),
+        ONLY_NEW | encrypted("aws:kms", OTHER_KEY),
+    ),
+    on_evidence("another_role_of_the_account_adds_none", "PutObject", NOT_ALLOWED, ONLY_NEW, who="bystander"),
+    on_evidence("staging_adds_none", "PutObject", denied("DenyOtherAccounts"), ONLY_NEW, who="staging"),
+    on_evidence("staging_reads_none", "GetObjectVersion", denied("DenyOtherAccounts"), who="staging"),
+]
+
 TRUST_CASES = [
     with_token("the_service_account_takes_its_role", allowed("AllowServiceAccount"), token("shop:web")),
     with_token("its_name_in_another_namespace_does_not", NOT_ALLOWED, token("pr-7:web")),
@@ -671,6 +730,7 @@ CASES = {
         "upload": UPLOAD_CASES,
         "access": ACCESS_CASES,
         "delivery": DELIVERY_CASES,
+        "anchor": ANCHOR_CASES,
         "trust": TRUST_CASES,
         "secrets": SECRET_CASES,
         "iam": IAM_CASES,
@@ -952,6 +1012,7 @@ BUCKET_POLICIES = st.builds(
     replication_roles=ARNS,
     log_delivery=st.booleans(),
     require_key_id=st.booleans(),
+    anchor_role=st.none() | ROLES,
 )
 TRUST_POLICIES = st.builds(
     workload_trust_policy,
@@ -1036,11 +1097,16 @@ def test_only_a_denial_speaks_of_everyone(policy: Policy) -> None:
 
 @unhurried
 @given(BUCKET_POLICIES)
-def test_a_bucket_policy_allows_nothing_but_replicas_and_logs(policy: Policy) -> None:
-    """Reading, deleting and configuring are left to IAM of the bucket's own account."""
-    actions = {each for one in policy["Statement"] if one["Effect"] == "Allow" for each in one["Action"]}
+def test_a_bucket_policy_allows_nothing_but_replicas_logs_and_heads(policy: Policy) -> None:
+    """Reading what is no head, deleting and configuring are left to IAM of the bucket's own account."""
+    heads = [one for one in policy["Statement"] if one["Sid"].startswith("AllowAnchor")]
+    allowed_ = [one for one in policy["Statement"] if one["Effect"] == "Allow" and one not in heads]
+    actions = {each for one in allowed_ for each in one["Action"]}
     replication = {"s3:GetBucketVersioning", "s3:ReplicateDelete", "s3:ReplicateObject", "s3:ReplicateTags"}
     assert actions <= replication | {"s3:GetBucketAcl", "s3:PutObject"}
+    for one in heads:
+        below = {arn.partition("/")[2] for arn in _resources(one)}
+        assert below == ({""} if "Bucket" in "".join(one["Action"]) else {"heads/*"})
 
 
 @unhurried

@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
 import subprocess
 import sys
 import tomllib
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-import yaml
 
 from ladder.changes.report import write_report
 from ladder.contract import Rung, StackSettings, stack_names
@@ -23,43 +19,24 @@ from sandbox.progress import Silent
 from tests.changed import report
 from tests.support import ROOT
 from tests.workflows.lint import actionlint, zizmor
+from tests.workflows.parts import (
+    FOLDER,
+    NAMES,
+    SIGN,
+    Clone,
+    cloned,
+    every_job,
+    job,
+    jobs,
+    named,
+    ran,
+    script,
+    steps,
+    text,
+    workflow,
+)
 
-FOLDER = ROOT / ".github" / "workflows"
-NAMES = tuple(sorted(path.stem for path in FOLDER.iterdir()))
 RULESET = json.loads((ROOT / ".github" / "rulesets" / "main.json").read_text(encoding="utf-8"))
-
-
-def text(name: str) -> str:
-    return (FOLDER / f"{name}.yml").read_text(encoding="utf-8")
-
-
-def workflow(name: str) -> dict[str, Any]:
-    """Every scalar as text, so that ``on`` is a key and not true."""
-    return yaml.load(text(name), Loader=yaml.BaseLoader)  # noqa: S506 - it makes nothing but text
-
-
-def jobs(name: str) -> dict[str, Any]:
-    return workflow(name)["jobs"]
-
-
-def job(name: str) -> dict[str, Any]:
-    (only,) = jobs(name).values()
-    return only
-
-
-def steps(name: str) -> list[dict[str, Any]]:
-    return job(name)["steps"]
-
-
-def script(name: str, step: str) -> str:
-    (found,) = [each["run"] for each in steps(name) if each.get("name") == step]
-    return found
-
-
-def every_job() -> Iterator[tuple[str, str, dict[str, Any]]]:
-    for name in NAMES:
-        for key, each in jobs(name).items():
-            yield name, key, each
 
 
 def copied(directory: Path, name: str, old: str, new: str) -> Path:
@@ -91,6 +68,11 @@ def test_neither_linter_finds_anything() -> None:
         ("stack", "--policy-pack policy --yes", "${{ inputs.stack }} --yes", "template-injection"),
         ("changes-comment", " # zizmor: ignore[dangerous-triggers]", " #", "dangerous-triggers"),
         ("judge", " # zizmor: ignore[dangerous-triggers]", " #", "dangerous-triggers"),
+        ("approve", " # zizmor: ignore[dangerous-triggers]", " #", "dangerous-triggers"),
+        ("promote", '--to="$ENVIRONMENT" --by', '--to="${{ inputs.environment }}" --by', "template-injection"),
+        ("promote", 'pin -- "$SERVICE"', "pin -- ${{ github.event.client_payload.service }}", "template-injection"),
+        ("promote", "    environment: promotion\n", "", "secrets-outside-env"),
+        ("observe", "          permission-contents: write # to push\n", "", "github-app"),
     ],
 )
 def test_zizmor_would_find_it(name: str, old: str, new: str, finding: str, tmp_path: Path) -> None:
@@ -122,8 +104,10 @@ def test_every_action_is_pinned_and_says_its_version() -> None:
                 assert re.search(r"uses: [\w./-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+$", line), (name, line)
 
 
-def test_no_secret_is_named_anywhere() -> None:
-    assert not [name for name in NAMES if re.search(r"\bsecrets\b", text(name))]
+def test_the_only_secret_is_the_key_of_the_app_that_pushes_evidence() -> None:
+    named_in = {name: re.findall(r"\bsecrets\b.*", text(name)) for name in NAMES}
+    only = ["secrets.APP_PRIVATE_KEY }}"]
+    assert {name: found for name, found in named_in.items() if found} == dict.fromkeys(SIGN, only)
 
 
 def test_every_job_says_its_rights_and_how_long_it_may_take() -> None:
@@ -134,14 +118,14 @@ def test_every_job_says_its_rights_and_how_long_it_may_take() -> None:
 
 
 def test_only_what_works_on_stacks_is_known_to_the_cloud() -> None:
-    trusted = {name for name, _, each in every_job() if "id-token" in each["permissions"]}
-    assert trusted == {"stack", "deploy", "drift"}
+    known = {name for name in NAMES if "aws-actions/configure-aws-credentials" in text(name)}
+    assert known == {"stack", "observe"}
     for name, key, each in every_job():
         calls = each.get("uses", "").startswith("./.github/workflows/stack.yml")
-        assert ("id-token" in each["permissions"]) is (calls or name == "stack"), (name, key)
-        if calls:
+        assert ("id-token" in each["permissions"]) is (calls or name == "stack" or name in SIGN), (name, key)
+        if calls or name in known:
             assert not [trigger for trigger in workflow(name)["on"] if trigger.startswith("pull_request")], name
-    assert workflow("deploy")["on"] == {"push": {"branches": ["main"]}}
+    assert workflow("deploy")["on"] == {"push": {"branches": ["main"], "paths-ignore": ["evidence/**"]}}
     assert job("stack")["if"] == "github.ref == 'refs/heads/main'"
 
 
@@ -152,7 +136,7 @@ def test_what_is_required_is_a_job_for_pull_requests_and_in_the_queue() -> None:
         kind: sorted(each["name"] for name, _, each in every_job() if triggers & workflow(name)["on"].keys())
         for kind, triggers in {"pull": {"pull_request", "pull_request_target"}, "queue": {"merge_group"}}.items()
     }
-    assert required == reported["queue"] == ["judge", "test"]
+    assert required == reported["queue"] == ["guard", "judge", "test"]
     assert set(required) <= set(reported["pull"])
 
 
@@ -161,21 +145,26 @@ def test_no_other_job_has_the_name_of_a_required_one() -> None:
     assert sorted(names) == sorted(set(names))
 
 
-def test_the_judge_is_the_protected_branchs_and_writes_no_file_of_the_proposal() -> None:
+@pytest.mark.parametrize(
+    ("key", "step", "runs"),
+    [
+        ("judge", "Judge", '.venv/bin/ladder judge --head "$HEAD"'),
+        ("guard", "Guard", '.venv/bin/ladder guard --base HEAD --head "$HEAD"'),
+    ],
+)
+def test_the_judge_is_the_protected_branchs_and_writes_no_file_of_the_proposal(key: str, step: str, runs: str) -> None:
     assert set(workflow("judge")["on"]) == {"pull_request_target", "merge_group"}
-    assert job("judge")["permissions"] == {"contents": "read"}
-    (checkout,) = [each for each in steps("judge") if "uses" in each]
+    judging = jobs("judge")[key]
+    assert judging["permissions"] == {"contents": "read"}
+    (checkout,) = [each for each in judging["steps"] if "uses" in each]
     assert checkout["with"]["ref"] == "${{ github.event.merge_group.base_sha || github.sha }}"
     assert checkout["with"]["persist-credentials"] == "false"
-    fetching = script("judge", "Fetch what is proposed")
+    fetching = named("judge", "Fetch what is proposed", key)["run"]
     assert fetching.split("\\\n")[1].split() == ["fetch", "--quiet", "--no-tags", "origin", '"$HEAD"']
-    assert [line.split()[0] for line in script("judge", "Judge").splitlines()] == [
-        "uv=$(scripts/bootstrap)",
-        '"$uv"',
-        ".venv/bin/ladder",
-    ]
-    (judging,) = [each for each in steps("judge") if each.get("name") == "Judge"]
-    assert set(judging["env"]) == {"HEAD"}, "the token is not there where data is read"
+    last = named("judge", step, key)
+    first, second, third = last["run"].splitlines()
+    assert (first, second.split()[0], third) == ("uv=$(scripts/bootstrap)", '"$uv"', runs)
+    assert set(last["env"]) == {"HEAD"}, "the token is not there where data is read"
 
 
 def test_what_runs_a_strangers_code_may_only_read() -> None:
@@ -231,42 +220,51 @@ def test_owners_are_named_for_what_decides() -> None:
         *(".github", "components", "ladder", "policy", "sandbox", "schemas", "scripts", "tests")
     }
     assert {f"/{name}/" for name in decides} <= owned.keys()
-    for pattern in owned.keys() - {"*"}:
+    assert {"/promotion.yaml", "/evidence/"} <= owned.keys()
+    # The first statement makes the folder.
+    for pattern in owned.keys() - {"*", "/evidence/"}:
         assert list(ROOT.glob(pattern.strip("/"))), f"{pattern} is nowhere"
 
 
-def ran(directory: Path, text: str, programs: dict[str, str], **variables: str) -> subprocess.CompletedProcess[str]:
-    """Run a step's script as a runner does, with programs of our own first on PATH."""
-    for name, source in programs.items():
-        file = directory / name
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(source, encoding="utf-8")
-        file.chmod(0o755)
-    environment = {
-        **os.environ,
-        "PATH": f"{directory / 'bin'}:{os.environ['PATH']}",
-        "PYTHONPATH": str(ROOT),
-        "RUNNER_TEMP": str(directory),
-        **variables,
-    }
-    command = ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", text]
-    return subprocess.run(command, cwd=directory, env=environment, capture_output=True, text=True, check=False)
+@pytest.fixture
+def clone(tmp_path: Path) -> Clone:
+    return cloned(tmp_path)
 
 
-@pytest.mark.parametrize(("tip", "deployed"), [("c" * 40, True), ("d" * 40, False)])
-def test_what_main_has_passed_by_brings_nothing_up(tip: str, deployed: bool, tmp_path: Path) -> None:
-    programs = {"bin/gh": f"#!/bin/sh\necho {tip}\n", "bin/pulumi": '#!/bin/sh\necho "$@" > asked\n'}
-    done = ran(tmp_path, script("stack", "Up"), programs, GITHUB_SHA="c" * 40, REPOSITORY="acme/shop", STACK="prod")
+PULUMI = {"bin/pulumi": '#!/bin/sh\necho "$@" > asked\n'}
+
+
+def up(clone: Clone) -> subprocess.CompletedProcess[str]:
+    return ran(clone.root, script("stack", "Up"), PULUMI, GITHUB_SHA=clone.git("rev-parse", "HEAD"), STACK="prod")
+
+
+@pytest.mark.parametrize(
+    ("pushed", "deployed"),
+    [
+        ((), True),
+        (("evidence/prod/000001-observed.sigstore.json",), True),
+        (("Pulumi.yaml",), False),
+        (("evidence/prod/000001-observed.sigstore.json", "gitops/envs/dev/web/version.yaml"), False),
+        (("other/evidence/x",), False),
+    ],
+)
+def test_what_main_has_passed_by_brings_nothing_up_but_evidence_is_no_program(
+    pushed: tuple[str, ...], deployed: bool, clone: Clone
+) -> None:
+    for file in pushed:
+        clone.elsewhere(file)
+    done = up(clone)
     assert done.returncode == 0, done.stderr
-    asked = (tmp_path / "asked").read_text(encoding="utf-8") if (tmp_path / "asked").exists() else ""
+    asked = (clone.root / "asked").read_text(encoding="utf-8") if (clone.root / "asked").exists() else ""
     assert asked == ("up --stack prod --policy-pack policy --yes --non-interactive\n" if deployed else "")
     assert ("::notice::" in done.stdout) is not deployed
 
 
-def test_where_main_is_cannot_be_asked_nothing_is_brought_up(tmp_path: Path) -> None:
-    programs = {"bin/gh": "#!/bin/sh\nexit 1\n", "bin/pulumi": '#!/bin/sh\necho "$@" > asked\n'}
-    done = ran(tmp_path, script("stack", "Up"), programs, GITHUB_SHA="c" * 40, REPOSITORY="acme/shop", STACK="prod")
-    assert (done.returncode, (tmp_path / "asked").exists()) == (1, False)
+def test_where_main_is_cannot_be_asked_nothing_is_brought_up(clone: Clone) -> None:
+    clone.remote.rename(clone.remote.with_name("gone"))
+    done = up(clone)
+    assert done.returncode != 0
+    assert not (clone.root / "asked").exists()
 
 
 def test_a_state_that_cannot_be_exported_is_drift(tmp_path: Path) -> None:

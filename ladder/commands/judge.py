@@ -58,4 +58,4 @@ def _as_root(root: Path) -> Generator[None]:
 def _not_judged(code: tuple[str, ...]) -> str:
     shown = [ascii(path)[1:-1] for path in code[:_MOST_SHOWN]]
     more = [f"and {len(code) - _MOST_SHOWN} more"] if len(code) > _MOST_SHOWN else []
-    return f"not judged, because it is code: {', '.join([*shown, *more])}"
+    return f"not judged here, because it is no settings and no tree: {', '.join([*shown, *more])}"

@@ -73,6 +73,8 @@ class Builds(Settings):
 
     signer: Workflow
     builder: BuilderId
+    tokens: ApiUrl | None
+    """The one address beside the registry's own that gets its credentials, to give a token; null if there is none."""
 
 
 class Sigstore(Settings):
@@ -119,6 +121,8 @@ class Soak(Settings):
     """
 
     duration: Duration
+    gap: Duration
+    """The longest time without an observation: after it the rung counts as not seen, and the soak begins anew."""
     step: Duration
     threshold: Annotated[float, Field(gt=0, le=1, allow_inf_nan=False, examples=[0.99])]
     metrics: Mapping[DnsLabel, ApiUrl]
@@ -174,6 +178,8 @@ class Promotion(Settings):
     freezes: Mapping[DnsLabel, Freeze]
     revoked: Mapping[Digest, str]
     """Digests that must not climb any more, and why."""
+    irreversible: Mapping[Digest, str]
+    """Images that, once they ran, left something behind that what ran before cannot live with, and what that is."""
     break_glass: BreakGlass
     github: GitHubApi
 
@@ -214,6 +220,13 @@ def _joined(promotion: Promotion) -> Iterator[Violation]:
             path=("soak", "step"),
             message="is longer than the soak: there would be one sample",
             found=promotion.soak.step,
+            accepted=f"at most {promotion.soak.duration}",
+        )
+    if duration(promotion.soak.gap) > duration(promotion.soak.duration):
+        yield Violation(
+            path=("soak", "gap"),
+            message="is longer than the soak, which two observations alone would then bear out",
+            found=promotion.soak.gap,
             accepted=f"at most {promotion.soak.duration}",
         )
     if not promotion.checks.all():

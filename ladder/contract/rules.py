@@ -62,7 +62,11 @@ def _accounts(settings: StackSettings) -> Iterator[Violation]:
 def _principals(settings: StackSettings) -> Iterator[Violation]:
     cloud = settings.cloud
     owners = {number: name for name, number in settings.accounts.items()}
-    own = {"deployerRole": cloud.deployer_role, "keyAdministratorRole": cloud.key_administrator_role}
+    own = {
+        "deployerRole": cloud.deployer_role,
+        "keyAdministratorRole": cloud.key_administrator_role,
+        "anchorRole": cloud.anchor_role,
+    }
     for field, arn in own.items():
         if arn is not None and arn_account(arn) != cloud.account:
             owner = owners.get(arn_account(arn))
@@ -81,6 +85,13 @@ def _principals(settings: StackSettings) -> Iterator[Violation]:
                 found=arn,
                 accepted="a role of this account, or of an account outside the ladder",
             )
+    if cloud.anchor_role is not None and cloud.anchor_role in {cloud.deployer_role, cloud.key_administrator_role}:
+        yield Violation(
+            path=("cloud", "anchorRole"),
+            message="deploys or administers keys too: who keeps the head of a chain must not be able to let go of it",
+            found=cloud.anchor_role,
+            accepted="a role of its own",
+        )
     services = {settings.physical(name) for name in (*settings.services, *RESERVED_SERVICE_ACCOUNTS)}
     everyone = [(("cloud", field), arn) for field, arn in own.items()]
     everyone += [(("cloud", "replicationRoles", key), arn) for key, arn in cloud.replication_roles.items()]

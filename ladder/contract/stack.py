@@ -131,6 +131,8 @@ class Cloud(Settings):
     key_administrator_role: Annotated[IamRoleArn, Varies.ENDPOINTS]
     replication_roles: Annotated[Mapping[DnsLabel, IamRoleArn], Varies.ENDPOINTS]
     """Roles, possibly of an account outside the ladder, that may replicate into this environment's buckets."""
+    anchor_role: Annotated[IamRoleArn | None, Varies.ENDPOINTS]
+    """Adds the heads of the evidence's chain to the bucket with Object Lock, and reads them; null where nobody does."""
     stand_in: Annotated[LoopbackUrl | None, Varies.ENDPOINTS]
     """A local stand-in for AWS on this machine (the sandbox); null for AWS itself."""
 

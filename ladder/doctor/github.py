@@ -14,16 +14,21 @@ from typing import Any, cast
 
 import httpx
 
+from ladder.contract.promotion import PROMOTION
 from ladder.contract.stack import Rung, StackSettings
 from ladder.differences import ABSENT, differences
 from ladder.doctor.diagnosis import Area, Diagnosis, Patient
 from ladder.errors import InputError, Problem
 
-__all__ = ["API", "PREVIEW", "GitHub", "github", "repository_of"]
+__all__ = ["API", "OBSERVE", "PREVIEW", "PROMOTES", "GitHub", "github", "repository_of"]
 
 API = "https://api.github.com"
 PREVIEW = "-preview"
 """What follows a stack's name in that of the environment which previews it."""
+OBSERVE = "-observe"
+"""What follows it in that of the environment which states what runs there."""
+PROMOTES = "promotion"
+"""The environment that asks, and states who approved."""
 
 _HOST = "https://github.com/"
 _RULESETS = Path(".github") / "rulesets"
@@ -58,7 +63,7 @@ def repository_of(stacks: Mapping[str, StackSettings]) -> str:
 def github(root: Path, asked: GitHub, stacks: Mapping[str, StackSettings]) -> Iterator[Diagnosis]:
     """Examine the repository: its rules against those in ``.github/rulesets``, and the environments of the stacks."""
     patient = Patient(Area.GITHUB, asked.repository)
-    expected = _expected(root)
+    expected, promotes = _expected(root), (root / PROMOTION).exists()
     headers = {"Accept": "application/vnd.github+json", "X-GitHub-Api-Version": "2022-11-28"}
     headers |= {"Authorization": f"Bearer {asked.token}"} if asked.token else {}
     with httpx.Client(base_url=asked.url, headers=headers, timeout=_SECONDS) as client:
@@ -77,6 +82,10 @@ def github(root: Path, asked: GitHub, stacks: Mapping[str, StackSettings]) -> It
             is_prod = settings.environment.rung is Rung.PROD
             yield from _environment(client, base, patient, stack, branch, reviewed=is_prod)
             yield from _environment(client, base, patient, f"{stack}{PREVIEW}", branch, reviewed=False)
+            if promotes:
+                yield from _environment(client, base, patient, f"{stack}{OBSERVE}", branch, reviewed=False)
+        if promotes:
+            yield from _environment(client, base, patient, PROMOTES, branch, reviewed=False)
 
 
 def _default_branch(body: Any) -> str:
@@ -191,7 +200,7 @@ def _owners(client: httpx.Client, base: str, patient: Patient) -> Diagnosis:
 def _environment(
     client: httpx.Client, base: str, patient: Patient, name: str, branch: str, *, reviewed: bool
 ) -> Iterator[Diagnosis]:
-    """The cloud lets in whoever runs in the environment, so that none but the protected branch may."""
+    """The cloud lets in whoever runs in the environment, and it holds secrets: none but the protected branch may."""
     path = f"{base}/environments/{name}"
     claim, answer = f"the environment {name} lets in {branch} alone", _ask(client, path)
     mend = f"Settings, Environments, {name}: deployment branches"

@@ -27,6 +27,7 @@ from ladder.promotion.statements import digest_of
 __all__ = ["Build", "Referrers", "verify_build"]
 
 _BUILD_TYPE = "https://actions.github.io/buildtypes/workflow/v1"
+_HOSTED = "github-hosted"
 _MOST_TOLD = 5
 
 
@@ -196,6 +197,8 @@ def _differences(provenance: _Provenance, builds: Builds, signed: Signed) -> Ite
         yield f"was built by {builder}, not by {builds.builder}"
     if definition.build_type != _BUILD_TYPE:
         yield f"is of the build type {definition.build_type}, not {_BUILD_TYPE}"
+    if signed.runner != _HOSTED:
+        yield f"was built on a runner that is {signed.runner}, not {_HOSTED}: what it held before is not known"
     started = definition.external_parameters.workflow
     if started != _of(builds.signer):
         yield f"was built by {started.repository}/{started.path}@{started.ref}, not by {builds.signer.subject}"

@@ -95,6 +95,8 @@ def file_name(link: Link) -> str:
 
 def read_chains(folder: Path, environments: Iterable[str], signers: Signers, verify: Verify) -> Mapping[str, Chain]:
     """The chain of each environment. Raises Broken where one has anything that is not its next statement."""
+    if folder.is_symlink():
+        raise Broken(": is a symbolic link")
     return {name: read_chain(folder / name, name, signers, verify) for name in environments}
 
 
@@ -109,6 +111,13 @@ def read_chain(folder: Path, environment: str, signers: Signers, verify: Verify)
 def _files(folder: Path, environment: str) -> Iterator[tuple[str, bytes]]:
     if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
         raise Broken(f"{environment}: is not a folder of statements")
+    try:
+        yield from _contents(folder, environment)
+    except OSError as error:
+        raise Broken(f"{environment}: cannot be read: {error.strerror}") from error
+
+
+def _contents(folder: Path, environment: str) -> Iterator[tuple[str, bytes]]:
     for path in sorted(folder.iterdir()) if folder.is_dir() else ():
         if path.is_symlink() or not path.is_file() or not _NAME.fullmatch(path.name):
             accepted = "<six digits>-<kind>.sigstore.json"

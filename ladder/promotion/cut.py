@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 
 from ladder.errors import CheckFailed
+from ladder.git import said
 from ladder.promotion.ground import Ground
 from ladder.promotion.statements import Candidate, Check, as_moment, name_of
 
@@ -33,7 +34,7 @@ def cut(ground: Ground, checks_of: ChecksOf, at: datetime) -> Candidate | str:
     name = name_of(seen.versions)
     if name in lowest.candidates:
         return name
-    (commit,) = revisions
+    commit = _last_but_evidence(ground, *revisions)
     sequence, previous = lowest.chain.next
     return Candidate(
         environment=lowest.environment,
@@ -45,6 +46,15 @@ def cut(ground: Ground, checks_of: ChecksOf, at: datetime) -> Candidate | str:
         observed=entry.digest,
         checks=_green(ground, commit, checks_of(commit)),
     )
+
+
+def _last_but_evidence(ground: Ground, revision: str) -> str:
+    """The last commit of that history that changed more than evidence: whatever came after it has the same to check.
+
+    Raises CheckFailed where this clone does not have it.
+    """
+    rest = (".", f":(exclude){ground.promotion.evidence.folder}")
+    return said(ground.root, "log", "-1", "--format=%H", revision, "--", *rest).strip() or revision
 
 
 def _green(ground: Ground, commit: str, conclusions: Mapping[str, str]) -> Mapping[str, Check]:

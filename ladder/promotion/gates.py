@@ -13,11 +13,12 @@ from ladder.errors import CheckFailed
 from ladder.promotion import Broken
 from ladder.promotion.chain import Verify
 from ladder.promotion.history import Soaking
+from ladder.promotion.kept import as_samples
 from ladder.promotion.load import read_report, short_of
 from ladder.promotion.metrics import Sample, expected, samples
 from ladder.promotion.statements import Gate, Pinned, as_moment, digest_of
 
-__all__ = ["Asked", "evaluate"]
+__all__ = ["Asked", "Evaluated", "evaluate"]
 
 Ask = Callable[[str, str, Sequence[int]], Sequence[Sample]]
 
@@ -42,12 +43,27 @@ class Asked:
     ask: Ask = samples
 
 
-def evaluate(asked: Asked, *, final: bool) -> Mapping[str, Gate]:
-    """Every gate, by its name. Only the highest rung, ``final``, asks for more than digests in good standing."""
+@dataclass(frozen=True, slots=True)
+class Evaluated:
+    """Every gate, by its name, and what they were decided by and is to be kept, by its digest."""
+
+    gates: Mapping[str, Gate]
+    kept: Mapping[str, bytes]
+
+
+def evaluate(asked: Asked, *, final: bool) -> Evaluated:
+    """Only the highest rung, ``final``, asks for more than digests in good standing."""
+    kept: dict[str, bytes] = {}
     gates = {"revoked": _revoked(asked)}
     if final:
-        gates |= {"freeze": _freeze(asked), "soak": _soak(asked), "load": _load(asked)}
-    return gates
+        gates |= {"freeze": _freeze(asked), "soak": _soak(asked, kept), "load": _load(asked, kept)}
+    return Evaluated(gates, kept)
+
+
+def _keep(content: bytes, kept: dict[str, bytes]) -> str:
+    digest = digest_of(content)
+    kept[digest] = content
+    return digest
 
 
 def _revoked(asked: Asked) -> Gate:
@@ -68,10 +84,12 @@ def _freeze(asked: Asked) -> Gate:
     return Gate(green=False, detail=f"{name}, until {freeze.until}: {freeze.reason}")
 
 
-def _soak(asked: Asked) -> Gate:
+def _soak(asked: Asked, kept: dict[str, bytes]) -> Gate:
     soaking, rules = asked.soaking, asked.promotion.soak
     if soaking is None or soaking.versions != asked.versions:
         return Gate(green=False, detail=f"{asked.below} was not last observed running these digests, healthy")
+    if asked.at - soaking.seen > duration(rules.gap):
+        return Gate(green=False, detail=f"{asked.below} was not observed since {as_moment(soaking.seen)}")
     lasted, needed = soaking.seen - soaking.since, duration(rules.duration)
     if lasted < needed:
         return Gate(green=False, detail=f"observed for {lasted} of {needed} since {as_moment(soaking.since)}")
@@ -90,7 +108,8 @@ def _soak(asked: Asked) -> Gate:
         taken[service] = tuple((time, value) for time, value in found if math.isfinite(value))
         wrong += [f"{service}: {each}" for each in _below(taken[service], at, rules.threshold)]
     detail = "; ".join(wrong) or f"{len(at)} samples of each service since {as_moment(soaking.since)}"
-    return Gate(green=not wrong, detail=_short(detail), samples=taken)
+    evidence = _keep(as_samples(asked.below, at, taken), kept) if at and taken else None
+    return Gate(green=not wrong, detail=_short(detail), evidence=evidence)
 
 
 def _below(taken: Sequence[Sample], at: Sequence[int], threshold: float) -> Iterator[str]:
@@ -103,7 +122,7 @@ def _below(taken: Sequence[Sample], at: Sequence[int], threshold: float) -> Iter
         yield f"{len(low)} samples below {threshold:g}, the lowest {value:g} at {time}"
 
 
-def _load(asked: Asked) -> Gate:
+def _load(asked: Asked, kept: dict[str, bytes]) -> Gate:
     if asked.report is None:
         return Gate(green=False, detail="no load report was given")
     if asked.soaking is None:
@@ -115,7 +134,7 @@ def _load(asked: Asked) -> Gate:
     wrong = [*short_of(report, asked.promotion.load, asked.below, asked.soaking.since, asked.at)]
     detail = "; ".join(f"the load report {each}" for each in wrong)
     good = f"{report.requests_per_second:g} requests a second, p95 {report.p95_milliseconds:g} ms"
-    return Gate(green=not wrong, detail=detail or good, evidence=digest_of(asked.report))
+    return Gate(green=not wrong, detail=detail or good, evidence=_keep(asked.report, kept))
 
 
 def _short(detail: str) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from http import HTTPStatus
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 from urllib.parse import urlsplit
 
 import httpx
@@ -18,12 +18,14 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, TypeAdapter, V
 
 from ladder.errors import CheckFailed, InputError, Problem
 
-__all__ = ["TOKEN_VARIABLE", "GitHub", "github"]
+__all__ = ["TOKEN_VARIABLE", "GitHub", "Standing", "github"]
 
 TOKEN_VARIABLE = "GITHUB_TOKEN"
 _SECONDS = 20.0
 _MOST_PAGES = 10
 _PAGE = 100
+
+Standing = Literal["ahead", "behind", "diverged", "identical"]
 
 _Model = TypeVar("_Model")
 
@@ -55,12 +57,16 @@ class _Pull(_Told):
     html_url: str
 
 
+class _Comparison(_Told):
+    status: Standing
+
+
 class GitHub:
     """One repository, by a client that has its token."""
 
     def __init__(self, client: httpx.Client, repository: str) -> None:
         self._client = client
-        self._base = f"/repos/{repository}"
+        self.base = f"/repos/{repository}"
         self._owner = repository.partition("/")[0]
 
     def checks(self, commit: str, app: int) -> Mapping[str, str]:
@@ -75,28 +81,44 @@ class GitHub:
                 last[run.name] = run
         return {name: run.conclusion or run.status for name, run in last.items()}
 
+    def compare(self, old: str, new: str) -> Standing:
+        """How a commit stands to another: ahead of it, behind it, on another line, or the same."""
+        path = f"{self.base}/compare/{old}...{new}"
+        return self.ask("GET", path, TypeAdapter(_Comparison), params={"per_page": "1"}).status
+
     def pull_request(self, branch: str, base: str, title: str, body: str) -> tuple[str, bool]:
         """The open pull request of a branch, made where there is none: its address, and whether it is new."""
         query = {"head": f"{self._owner}:{branch}", "base": base, "state": "open", "per_page": "1"}
-        found = self._ask("GET", f"{self._base}/pulls", TypeAdapter(list[_Pull]), params=query)
+        found = self.ask("GET", f"{self.base}/pulls", TypeAdapter(list[_Pull]), params=query)
         if found:
             return found[0].html_url, False
         made = {"title": title, "head": branch, "base": base, "body": body, "maintainer_can_modify": False}
-        return self._ask("POST", f"{self._base}/pulls", TypeAdapter(_Pull), json=made).html_url, True
+        return self.ask("POST", f"{self.base}/pulls", TypeAdapter(_Pull), json=made).html_url, True
 
     def _runs(self, commit: str, app: int) -> Iterator[_Run]:
         seen = 0
         for page in range(1, _MOST_PAGES + 1):
             query = {"filter": "all", "app_id": str(app), "per_page": str(_PAGE), "page": str(page)}
-            path = f"{self._base}/commits/{commit}/check-runs"
-            told = self._ask("GET", path, TypeAdapter(_Runs), params=query)
+            path = f"{self.base}/commits/{commit}/check-runs"
+            told = self.ask("GET", path, TypeAdapter(_Runs), params=query)
             yield from told.check_runs
             seen += len(told.check_runs)
             if seen >= told.total_count or not told.check_runs:
                 return
         raise CheckFailed(f"GitHub: {commit} has more than {_MOST_PAGES * _PAGE} check runs")
 
-    def _ask(self, method: str, path: str, model: TypeAdapter[_Model], **sent: Any) -> _Model:
+    def pages(self, path: str, model: TypeAdapter[list[_Model]]) -> Iterator[_Model]:
+        """Every element of a list. Raises CheckFailed where there are more than so many pages."""
+        for page in range(1, _MOST_PAGES + 1):
+            query = {"per_page": str(_PAGE), "page": str(page)}
+            told = self.ask("GET", path, model, params=query)
+            yield from told
+            if len(told) < _PAGE:
+                return
+        raise CheckFailed(f"GitHub: {path} has more than {_MOST_PAGES * _PAGE} entries")
+
+    def ask(self, method: str, path: str, model: TypeAdapter[_Model], **sent: Any) -> _Model:
+        """What GitHub answers. Raises CheckFailed, in one line, for anything but what its documentation says."""
         try:
             response = self._client.request(method, path, **sent)
         except httpx.LocalProtocolError as error:

@@ -82,15 +82,20 @@ class Ground:
     def version(self, environment: str, service: str) -> tuple[str, Pinned]:
         """A service's ``version.yaml`` and the digests in it."""
         file = self.version_file(environment, service)
-        text = (self.project / file).read_bytes().decode("utf-8")
+        try:
+            text = (self.project / file).read_bytes().decode("utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            accepted = f"a file as schemas/version.schema.json describes, for each service of {environment}"
+            raise InputError(Problem(file=file, message="cannot be read", accepted=accepted)) from error
         return text, pinned(text, file=file)
 
     def queries(self, environment: str) -> Mapping[str, str]:
         """Each service's success rate, as its overlay there asks Prometheus for it."""
-        values = {service: self._overlay(environment, service) for service in self.services(environment)}
+        values = {service: self.overlay(environment, service) for service in self.services(environment)}
         return {service: overlay.service.metrics.success_rate for service, overlay in values.items()}
 
-    def _overlay(self, environment: str, service: str) -> Overlay:
+    def overlay(self, environment: str, service: str) -> Overlay:
+        """A service's settings in an environment. Raises InputError."""
         file = self.version_file(environment, service).removesuffix(VERSION) + VALUES
         overlay, problems = checked(load(self.project / file, name=file), Overlay)
         if overlay is None or problems:
@@ -99,15 +104,19 @@ class Ground:
 
 
 @contextmanager
-def standing(root: Path, ref: str) -> Generator[Ground]:
-    """The project at a commit; its copy goes with the context. Raises InputError with every problem of its settings."""
+def standing(root: Path, ref: str, *, verify: Verify | None = None, services: bool = True) -> Generator[Ground]:
+    """The project at a commit; its copy goes with the context. Raises InputError with every problem of its settings.
+
+    Signatures are believed by ``verify``; without it, by the Sigstore of the project's rules. Without ``services`` the
+    copy has none of their files, which a large ladder has many of.
+    """
     from ladder.promotion.sigstore import Trust
 
     commit = commit_of(root, ref, option="--base")
-    with checked_out(root, commit) as project:
+    with checked_out(root, commit, without=() if services else (VALUES, VERSION)) as project:
         promotion = read_promotion(project)
-        verify = Trust.of(project, promotion.sigstore).verify
-        yield Ground(root, commit, project, promotion, ladder_settings(project), verify)
+        believed = verify or Trust.of(project, promotion.sigstore).verify
+        yield Ground(root, commit, project, promotion, ladder_settings(project), believed)
 
 
 def base_of(root: Path, remote: str) -> str:

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import cached_property
 
 from ladder.promotion import Broken
 from ladder.promotion.chain import Chain, Entry
 from ladder.promotion.statements import (
+    FINAL_GATES,
+    GATES,
     Approval,
     Candidate,
     Observed,
@@ -30,7 +32,10 @@ Versions = Mapping[str, Pinned]
 
 @dataclass(frozen=True, slots=True)
 class Soaking:
-    """How long a rung has been seen to run the same digests, healthy each time: from ``since`` to ``seen``."""
+    """How long a rung has been seen to run the same digests, healthy each time: from ``since`` to ``seen``.
+
+    Both are the times that can be relied on: when the first statement was logged, and what the last one says itself.
+    """
 
     versions: Versions
     since: datetime
@@ -80,20 +85,22 @@ class Rung:
         """What was seen last."""
         return self.observed[-1][1] if self.observed else None
 
-    def soaking(self) -> Soaking | None:
-        """The unbroken run of healthy observations of the same digests at the chain's end.
+    def soaking(self, gap: timedelta) -> Soaking | None:
+        """The unbroken run of healthy observations of the same digests at the chain's end, none ``gap`` apart or more.
 
         A request since then does not break it: until it is merged and seen, the rung runs what it ran.
         """
         run: list[tuple[Entry, Observed]] = []
         for entry, observed in reversed(self.observed):
-            if not observed.healthy or (run and observed.versions != run[0][1].versions):
+            if not observed.healthy or (run and observed.versions != run[-1][1].versions):
+                break
+            if run and moment(run[-1][1].at) - moment(observed.at) > gap:
                 break
             run.append((entry, observed))
         if not run:
             return None
-        (last, seen), (_, first) = run[0], run[-1]
-        return Soaking(seen.versions, moment(first.at), moment(seen.at), last)
+        last, seen = run[0]
+        return Soaking(seen.versions, run[-1][0].logged, min(last.logged, moment(seen.at)), last)
 
     def proven(self, versions: Versions) -> Entry | None:
         """The last time that exactly these digests were observed healthy here."""
@@ -141,6 +148,12 @@ class History:
         at = names.index(environment)
         return self.rungs[at - 1] if at else None
 
+    def above(self, environment: str) -> Rung | None:
+        """The rung over this one; None for the highest."""
+        names = [rung.environment for rung in self.rungs]
+        at = names.index(environment) + 1
+        return self.rungs[at] if at < len(names) else None
+
     def candidate(self, name: str) -> tuple[Entry, Candidate] | None:
         return self.rungs[0].candidates.get(name)
 
@@ -157,8 +170,14 @@ class History:
                 yield from self._wrong_candidate(rung, entry, candidate)
             case Request(purpose=Purpose.PIN) as request:
                 yield from self._wrong_pin(rung, request)
+            case Request(purpose=Purpose.UNPIN):
+                if not rung.held_before(entry):
+                    yield "unpins what is not pinned"
+            case Request(purpose=Purpose.PROMOTION) as request:
+                yield from self._wrong_change(rung, entry, request)
+                yield from self._wrong_promotion(rung, entry, request)
             case Request() as request:
-                yield from self._wrong_request(rung, entry, request)
+                yield from self._wrong_change(rung, entry, request)
             case Approval() as approval:
                 yield from _wrong_approval(rung, entry, approval)
             case _:
@@ -181,17 +200,16 @@ class History:
         if request.source is None:
             yield "lets a build enter and does not say where it comes from"
 
-    def _wrong_request(self, rung: Rung, entry: Entry, request: Request) -> Iterator[str]:
-        if request.purpose is Purpose.UNPIN:
-            if not rung.held_before(entry):
-                yield "unpins what is not pinned"
-            return
+    def _wrong_change(self, rung: Rung, entry: Entry, request: Request) -> Iterator[str]:
+        """Of a promotion or a rollback: that it rests on what was seen."""
         if request.candidate != name_of(request.services):
             yield f"names its digests {request.candidate}; their name is {name_of(request.services)}"
-        below = rung if request.purpose is Purpose.ROLLBACK else self.below(rung.environment)
+        below = self.below(rung.environment)
         if below is None:
-            yield "promotes into the lowest rung"
+            yield f"is a {request.purpose} in the lowest rung"
             return
+        if request.purpose is Purpose.ROLLBACK:
+            below = rung
         rests = below.chain.find(request.rests_on)
         if request.purpose is Purpose.PROMOTION and below is self.rungs[0]:
             if rests is None or not isinstance(rests.link, Candidate) or rests.link.services != request.services:
@@ -202,8 +220,21 @@ class History:
             yield f"rests on an observation of {below.environment} with other digests, or one that was not healthy"
         if rests is not None and rests.logged > entry.logged:
             yield "rests on what was stated after it"
-        if request.past_gates is None and (closed := sorted(n for n, gate in request.gates.items() if not gate.green)):
+
+    def _wrong_promotion(self, rung: Rung, entry: Entry, request: Request) -> Iterator[str]:
+        if rung.held_before(entry):
+            yield "enters while a rollback pins the rung"
+        cut = self.candidate(request.candidate or "")
+        if cut is None or cut[0].logged > entry.logged:
+            yield f"is of {request.candidate}, which was not cut before it"
+        asked = FINAL_GATES if rung is self.rungs[-1] else GATES
+        if missing := sorted(asked - request.gates.keys()):
+            yield f"was not held against every gate: {', '.join(missing)}"
+        past = request.past_gates
+        if past is None and (closed := sorted(name for name, gate in request.gates.items() if not gate.green)):
             yield f"passes gates that were not green: {', '.join(closed)}"
+        if past is not None and (request.by is None or request.by.casefold() == past.second.casefold()):
+            yield "passes its gates without a second person"
 
 
 def _held(requests: Sequence[tuple[Entry, Request]]) -> tuple[Entry, Request] | None:
@@ -221,9 +252,12 @@ def _wrong_approval(rung: Rung, entry: Entry, approval: Approval) -> Iterator[st
         yield "approves a request that is not before it"
     elif asked.link.services != approval.services:
         yield "approves other digests than were asked for"
+    by, past = (asked.link.by, asked.link.past_gates) if asked and isinstance(asked.link, Request) else (None, None)
     # To GitHub a login is the same in whatever case it is written.
-    if approval.approver.lower() in {each.lower() for each in (approval.opener, *approval.authors)}:
+    if approval.approver.casefold() in {each.casefold() for each in (approval.opener, *approval.authors, by or "")}:
         yield f"is by {approval.approver}, who asked or wrote"
+    if past is not None and approval.approver.casefold() != past.second.casefold():
+        yield f"is by {approval.approver}; past its gates only {past.second} can allow it"
 
 
 def _observed(chain: Chain, digest: str) -> tuple[Entry, Observed] | None:

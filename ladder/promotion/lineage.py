@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from typing import Any
 
+from ladder.promotion import Broken
 from ladder.promotion.chain import Entry, Head
+from ladder.promotion.ground import Ground
 from ladder.promotion.history import History, Rung
+from ladder.promotion.kept import LARGEST_KEPT, read_samples, report_file
+from ladder.promotion.load import read_report
 from ladder.promotion.statements import (
     Approval,
     Candidate,
@@ -16,10 +21,11 @@ from ladder.promotion.statements import (
     Purpose,
     Request,
     as_moment,
+    digest_of,
     name_of,
 )
 
-__all__ = ["Event", "cut_off", "events", "unexplained"]
+__all__ = ["Event", "cut_off", "events", "unexplained", "unreported"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,20 +56,21 @@ def events(history: History, about: str | None) -> Sequence[Event]:
 def unexplained(history: History) -> Iterator[tuple[str, str]]:
     """What was seen to run above the lowest rung though nothing stated lets it: the statement's file, and what.
 
-    What the first statement of a chain saw was there before the chain, and is taken as it is.
+    What the first statement of a chain saw was there before the chain, and is taken as it is. A service that is new in
+    a rung enters it with the digests that the rung below was seen to run.
     """
-    for rung in history.rungs[1:]:
+    for below, rung in pairwise(history.rungs):
         final = rung is history.rungs[-1]
         known: dict[str, set[Pinned]] = {}
         for at, (entry, seen) in enumerate(rung.observed):
             for service, pinned in seen.versions.items():
-                if at == 0:
-                    known.setdefault(service, set()).add(pinned)
-                    continue
-                asked = _asked(rung, entry, service, pinned)
-                if pinned not in known.get(service, set()) and asked is None:
+                new = service not in known
+                taken, asked = known.setdefault(service, set()), _asked(rung, entry, service, pinned)
+                if at == 0 or (new and asked is None and _came_up(below, entry, service, pinned)):
+                    taken.add(pinned)
+                elif pinned not in taken and asked is None:
                     yield entry.file, f"{service} runs {pinned.image}, for which nobody asked"
-                elif asked is not None and final and not _allowed(rung, entry, asked):
+                elif asked is not None and final and not _allowed(rung, entry, asked[0]):
                     yield entry.file, f"{service} runs {pinned.image} by {asked[0].file}, which nobody approved before"
 
 
@@ -79,6 +86,47 @@ def cut_off(history: History, heads: Collection[Head]) -> Iterator[tuple[str, st
             yield head.environment, f"has another statement {head.sequence} than the one that is anchored"
 
 
+def unreported(ground: Ground) -> Iterator[tuple[str, str]]:
+    """Requests that rest on something that is not kept as they speak of it: the statement's file, and what is wrong."""
+    for rung in ground.history.rungs:
+        for entry, request in rung.requests:
+            for name, gate in sorted(request.gates.items()):
+                if gate.evidence is None:
+                    continue
+                try:
+                    content = _kept(ground, gate.evidence)
+                    if gate.green:
+                        _held_against(ground, request, name, content)
+                except Broken as error:
+                    yield entry.file, f"rests for {name} on {gate.evidence}, which {error}"
+
+
+def _kept(ground: Ground, digest: str) -> bytes:
+    file = ground.project / report_file(ground.promotion.evidence, digest)
+    if file.is_symlink() or not file.is_file() or file.stat().st_size > LARGEST_KEPT:
+        raise Broken("is missing")
+    content = file.read_bytes()
+    if digest_of(content) != digest:
+        raise Broken("was altered")
+    return content
+
+
+def _held_against(ground: Ground, request: Request, gate: str, content: bytes) -> None:
+    """Raises Broken where it is not what a gate is decided by, or not about what was asked for."""
+    if gate == "load":
+        read_report(content, ground.promotion.evidence.signers.load, ground.verify, request.services)
+    elif missing := sorted(request.services.keys() - read_samples(content).services.keys()):
+        raise Broken(f"says nothing of {', '.join(missing)}")
+
+
+def _came_up(below: Rung, before: Entry, service: str, pinned: Pinned) -> bool:
+    """Whether the rung below was observed running a service so, healthy, before a statement."""
+    return any(
+        seen.healthy and seen.versions.get(service) == pinned and entry.logged <= before.logged
+        for entry, seen in below.observed
+    )
+
+
 def _asked(rung: Rung, before: Entry, service: str, pinned: Pinned) -> tuple[Entry, Request] | None:
     """The last request, before a statement, that wanted a service so."""
     for entry, request in reversed(rung.requests):
@@ -87,11 +135,8 @@ def _asked(rung: Rung, before: Entry, service: str, pinned: Pinned) -> tuple[Ent
     return None
 
 
-def _allowed(rung: Rung, before: Entry, asked: tuple[Entry, Request]) -> bool:
-    entry, request = asked
-    if request.past_gates is not None:
-        return True
-    approved = rung.approvals.get(entry.digest)
+def _allowed(rung: Rung, before: Entry, asked: Entry) -> bool:
+    approved = rung.approvals.get(asked.digest)
     return approved is not None and approved[0].precedes(before)
 
 
@@ -129,7 +174,8 @@ def _says(link: object) -> str:
             return f"built of {source.commit} by {source.run}"
         case Request(past_gates=past) if past is not None:
             closed = ", ".join(sorted(name for name, gate in link.gates.items() if not gate.green)) or "none"
-            return f"{link.purpose}, PAST ITS GATES ({closed}) by {past.by} with {past.second}: {past.reason}"
+            until = f"until {past.expires}, review due {past.review_due}"
+            return f"{link.purpose}, PAST ITS GATES ({closed}) by {link.by} with {past.second} {until}: {past.reason}"
         case Request():
             green = ", ".join(sorted(name for name, gate in link.gates.items() if gate.green))
             return f"{link.purpose}{f'; green: {green}' if green else ''}"

@@ -18,6 +18,8 @@ Sample = tuple[int, float]
 """Seconds since 1970 (UTC), and a value, which may be NaN."""
 
 _SECONDS = 30.0
+_LARGEST = 16 * 1024 * 1024
+"""Of an answer, in bytes: some thirty times what so many points take."""
 _MOST_POINTS = 11_000
 """What Prometheus answers at most for one series."""
 
@@ -62,9 +64,11 @@ def samples(address: str, query: str, at: Sequence[int]) -> Sequence[Sample]:
     parameters = {"query": query, "start": str(at[0]), "end": str(at[-1]), "step": str(step)}
     try:
         # No environment variable may send the question through somebody's proxy.
-        with httpx.Client(timeout=_SECONDS, trust_env=False) as client:
-            response = client.post(f"{address}/api/v1/query_range", data=parameters)
-        answer = _Answer.model_validate_json(response.content) if response.is_success else None
+        with (
+            httpx.Client(timeout=_SECONDS, trust_env=False) as client,
+            client.stream("POST", f"{address}/api/v1/query_range", data=parameters) as response,
+        ):
+            answer = _Answer.model_validate_json(_limited(response, address)) if response.is_success else None
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         raise CheckFailed(f"{address}: {type(error).__name__}: {error}") from error
     except ValidationError as error:
@@ -76,3 +80,12 @@ def samples(address: str, query: str, at: Sequence[int]) -> Sequence[Sample]:
     wanted = frozenset(at)
     found = [(round(time), value) for each in answer.data.result for time, value in each.values]
     return [(time, value) for time, value in found if time in wanted]
+
+
+def _limited(response: httpx.Response, address: str) -> bytes:
+    told = bytearray()
+    for part in response.iter_bytes():
+        told += part
+        if len(told) > _LARGEST:
+            raise CheckFailed(f"{address}: answers with more than {_LARGEST} bytes")
+    return bytes(told)

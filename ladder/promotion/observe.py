@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
+
+from ladder.contract.types import duration
 from ladder.errors import CheckFailed
 from ladder.promotion.ground import Ground
 from ladder.promotion.observing import Observation
 from ladder.promotion.statements import Observed, SeenService, as_moment, moment
 
-__all__ = ["observed", "says_more"]
+__all__ = ["observed", "says_more", "settled"]
+
+_SECONDS = 5.0
 
 
 def observed(ground: Ground, seen: Observation) -> Observed:
@@ -31,17 +37,24 @@ def observed(ground: Ground, seen: Observation) -> Observed:
     )
 
 
-def says_more(ground: Ground, statement: Observed) -> bool:
-    """Whether it is to be kept: other digests, other health, or the moment at which a soak is long enough.
+def settled(look: Callable[[], Observation], seconds: float, *, pause: float = _SECONDS) -> Observation:
+    """What is seen once nothing is wrong, or what is seen last where that does not come within so many seconds."""
+    deadline = time.monotonic() + seconds
+    while (seen := look()).problems and time.monotonic() + pause <= deadline:
+        time.sleep(pause)
+    return seen
 
-    Everything else is what the chain says already: a schedule may look often without making the chain long.
+
+def says_more(ground: Ground, statement: Observed) -> bool:
+    """Whether it is to be kept: other digests, other health, or half of the longest time without an observation.
+
+    That last only where a candidate soaks, or is on its way into the next rung: everything else is what the chain says
+    already, and a schedule may look often without making it long.
     """
     rung = ground.history.rung(statement.environment)
     last = rung.current
     if last is None or last.versions != statement.versions or last.problems != statement.problems:
         return True
-    soaking = rung.soaking()
-    if soaking is None:
-        return False
-    needed = soaking.since + ground.promotion.soak_time
-    return soaking.seen < needed <= moment(statement.at)
+    above = ground.history.above(statement.environment)
+    soaks = above is not None and rung is not ground.history.rungs[0] and above.proven(statement.versions) is None
+    return soaks and moment(statement.at) - moment(last.at) >= duration(ground.promotion.soak.gap) / 2

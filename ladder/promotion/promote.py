@@ -11,10 +11,14 @@ from ladder.errors import CheckFailed, InputError, Problem
 from ladder.promotion.edit import with_digests
 from ladder.promotion.gates import Asked, evaluate
 from ladder.promotion.ground import Ground
-from ladder.promotion.history import Soaking
+from ladder.promotion.history import History, Soaking
+from ladder.promotion.kept import report_file
 from ladder.promotion.statements import Candidate, Gate, PastGates, Pinned, Purpose, Request, as_moment
+from ladder.untrusted import code
 
-__all__ = ["Plan", "Wish", "edits", "plan"]
+__all__ = ["Plan", "Wish", "edits", "free", "plan"]
+
+_REASON = range(10, 501)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,8 +30,9 @@ class Wish:
     at: datetime
     report: bytes | None = None
     supersede: bool = False
-    past_gates: tuple[str, str, str] | None = None
-    """Who, with whom, and why."""
+    by: str | None = None
+    past_gates: tuple[str, str] | None = None
+    """With whom, and why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +44,8 @@ class Plan:
     files: Mapping[str, bytes]
     changed: Sequence[str]
     """The services whose digests change."""
+    warnings: Sequence[str] = ()
+    """What whoever approves it should know, and nothing refuses."""
 
     @property
     def closed(self) -> Sequence[str]:
@@ -58,7 +65,9 @@ class Plan:
             detail = gate.detail.replace("`", "'").replace("\n", " ")
             lines.append(f"- {'green' if gate.green else '**closed**'}: {name}: `{detail}`")
         if (past := request.past_gates) is not None:
-            lines += ["", f"**Past its gates**, by `{past.by}` with `{past.second}`, until {past.expires}."]
+            lines += ["", f"**Past its gates**, by `{request.by}` with `{past.second}`, until {past.expires}."]
+        if self.warnings:
+            lines += ["", *(f"- **Warning**: {code(each)}" for each in self.warnings)]
         return "\n".join(lines)
 
 
@@ -80,16 +89,17 @@ def plan(ground: Ground, wish: Wish) -> Plan:
         accepted = f"one of {', '.join(ground.ladder[1:])}; builds enter {wish.to} by `ladder pin`"
         raise InputError(Problem(file="--to", message="is the lowest rung", found=wish.to, accepted=accepted))
     final, first = wish.to == ground.ladder[-1], below is history.rungs[0]
-    soaking = below.soaking()
+    soaking = below.soaking(duration(ground.promotion.soak.gap))
     if not first and (soaking is None or soaking.versions != candidate.services):
         held = f"; it holds {below.holding}" if below.holding else ""
         raise CheckFailed(f"{below.environment} was not last observed running {candidate.name}, healthy{held}")
-    _free(ground, wish, candidate, above=not final)
+    free(history, wish.to, candidate, supersede=wish.supersede)
     rests_on = entry.digest if first or soaking is None else soaking.entry.digest
     changed, files = edits(ground, wish.to, candidate.services)
     if not changed:
         raise CheckFailed(f"{wish.to} has the digests of {candidate.name} already")
-    gates = evaluate(_asked(ground, wish, candidate, below.environment, soaking), final=final)
+    evaluated = evaluate(_asked(ground, wish, candidate, below.environment, soaking), final=final)
+    files |= {report_file(ground.promotion.evidence, digest): kept for digest, kept in evaluated.kept.items()}
     sequence, previous = rung.chain.next
     request = Request(
         environment=wish.to,
@@ -97,15 +107,16 @@ def plan(ground: Ground, wish: Wish) -> Plan:
         previous=previous,
         at=as_moment(wish.at),
         purpose=Purpose.PROMOTION,
+        by=wish.by,
         candidate=candidate.name,
         services=candidate.services,
         rests_on=rests_on,
         supersedes=rung.holding if wish.supersede and rung.holding != candidate.name else None,
-        gates=gates,
+        gates=evaluated.gates,
         past_gates=_past(ground, wish),
         base=ground.commit,
     )
-    return Plan(request, gates, files, changed)
+    return Plan(request, evaluated.gates, files, changed)
 
 
 def edits(ground: Ground, environment: str, services: Mapping[str, Pinned]) -> tuple[list[str], dict[str, bytes]]:
@@ -127,24 +138,21 @@ def edits(ground: Ground, environment: str, services: Mapping[str, Pinned]) -> t
     return changed, files
 
 
-def _free(ground: Ground, wish: Wish, candidate: Candidate, *, above: bool) -> None:
+def free(history: History, environment: str, candidate: Candidate, *, supersede: bool) -> None:
     """Raises CheckFailed where the rung is held: by a rollback, or by a candidate that still has to climb."""
-    history = ground.history
-    rung = history.rung(wish.to)
+    rung, higher = history.rung(environment), history.above(environment)
     if rung.hold is not None:
         since = rung.hold[1].at
-        raise CheckFailed(f"{wish.to} is pinned by the rollback of {since}; `ladder rollback --unpin` ends that")
+        raise CheckFailed(f"{environment} is pinned by the rollback of {since}; `ladder rollback --unpin` ends that")
     held = history.candidate(rung.holding) if rung.holding else None
     if held is None or held[1].name == candidate.name:
         return
     if held[1].sequence > candidate.sequence:
-        raise CheckFailed(f"{candidate.name} is older than {held[1].name}, which {wish.to} holds: that is a rollback")
-    if not above or wish.supersede:
-        return
-    higher = history.rungs[[each.environment for each in history.rungs].index(wish.to) + 1]
-    if higher.proven(held[1].services) is None:
+        holds = f"{held[1].name}, which {environment} holds"
+        raise CheckFailed(f"{candidate.name} is older than {holds}: that is a rollback")
+    if higher is not None and not supersede and higher.proven(held[1].services) is None:
         raise CheckFailed(
-            f"{wish.to} holds {held[1].name} until {higher.environment} runs it; "
+            f"{environment} holds {held[1].name} until {higher.environment} runs it; "
             f"{candidate.name} waits, or takes its place by --supersede"
         )
 
@@ -165,12 +173,17 @@ def _asked(ground: Ground, wish: Wish, candidate: Candidate, below: str, soaking
 def _past(ground: Ground, wish: Wish) -> PastGates | None:
     if wish.past_gates is None:
         return None
-    by, second, reason = wish.past_gates
-    if by == second:
+    second, reason = wish.past_gates
+    if wish.by is None:
+        raise InputError(Problem(file="--by", message="is missing", accepted="who breaks the glass"))
+    # To GitHub a login is the same in whatever case it is written.
+    if wish.by.casefold() == second.casefold():
         raise InputError(Problem(file="--second", message="is the same person", found=second, accepted="another one"))
+    if len(reason) not in _REASON:
+        accepted = f"{_REASON.start} to {_REASON.stop - 1} characters: whoever reviews it reads nothing else"
+        raise InputError(Problem(file="--break-glass", message="is no reason", found=reason[:120], accepted=accepted))
     rules = ground.promotion.break_glass
     return PastGates(
-        by=by,
         second=second,
         reason=reason,
         expires=as_moment(wish.at + duration(rules.expires_after)),

@@ -5,24 +5,27 @@ It asks for neither soak nor freeze: what it brings was seen to work there.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 
 from ladder.errors import CheckFailed, InputError, Problem
+from ladder.promotion.chain import Entry
 from ladder.promotion.ground import Ground
 from ladder.promotion.history import Rung
 from ladder.promotion.promote import Plan, edits
-from ladder.promotion.statements import Observed, Purpose, Request, as_moment, name_of
+from ladder.promotion.statements import Observed, Pinned, Purpose, Request, as_moment, name_of
 
-__all__ = ["rollback", "unpin"]
+__all__ = ["above_the_lowest", "rollback", "unpin"]
 
 
-def rollback(ground: Ground, environment: str, to: str | None, at: datetime) -> Plan:
+def rollback(ground: Ground, environment: str, to: str | None, at: datetime, by: str | None = None) -> Plan:
     """The way back to the candidate ``to``; to the last healthy one before what is there now where that is None.
 
+    It is warned of, and not refused, where it goes back behind what ``promotion.irreversible`` names.
     Raises InputError for an environment or a candidate that was never healthy there, CheckFailed where there is none,
     or nothing to change.
     """
-    rung = _above_the_lowest(ground, environment)
+    rung = above_the_lowest(ground, environment)
     found = _healthy(rung, to)
     if found is None:
         known = sorted({name_of(each.versions) for _, each in rung.observed if each.healthy})
@@ -30,7 +33,7 @@ def rollback(ground: Ground, environment: str, to: str | None, at: datetime) -> 
             raise CheckFailed(f"{environment} was never observed healthy with other digests than it has")
         accepted = f"one that was healthy in {environment}: {', '.join(known) or 'there is none'}"
         raise InputError(Problem(file="--to", message="was never seen healthy there", found=to, accepted=accepted))
-    digest, observed = found
+    entry, observed = found
     changed, files = edits(ground, environment, observed.versions)
     if not changed:
         raise CheckFailed(f"{environment} has the digests of {name_of(observed.versions)} already")
@@ -41,17 +44,18 @@ def rollback(ground: Ground, environment: str, to: str | None, at: datetime) -> 
         previous=previous,
         at=as_moment(at),
         purpose=Purpose.ROLLBACK,
+        by=by,
         candidate=name_of(observed.versions),
         services=observed.versions,
-        rests_on=digest,
+        rests_on=entry.digest,
         base=ground.commit,
     )
-    return Plan(request, {}, files, changed)
+    return Plan(request, {}, files, changed, tuple(_crossed(ground, rung, entry, observed.versions)))
 
 
-def unpin(ground: Ground, environment: str, at: datetime) -> Plan:
+def unpin(ground: Ground, environment: str, at: datetime, by: str | None = None) -> Plan:
     """The end of a rollback's hold, which changes no digest. Raises CheckFailed where nothing is held."""
-    rung = _above_the_lowest(ground, environment)
+    rung = above_the_lowest(ground, environment)
     if rung.hold is None:
         raise CheckFailed(f"{environment} is not pinned")
     _, held = rung.hold
@@ -62,6 +66,7 @@ def unpin(ground: Ground, environment: str, at: datetime) -> Plan:
         previous=previous,
         at=as_moment(at),
         purpose=Purpose.UNPIN,
+        by=by,
         candidate=held.candidate,
         services=held.services,
         rests_on=None,
@@ -70,7 +75,8 @@ def unpin(ground: Ground, environment: str, at: datetime) -> Plan:
     return Plan(request, {}, {}, ())
 
 
-def _above_the_lowest(ground: Ground, environment: str) -> Rung:
+def above_the_lowest(ground: Ground, environment: str) -> Rung:
+    """A rung that can go back. Raises InputError for the lowest, and where there is no such environment."""
     ground.environment(environment)
     if environment == ground.ladder[0]:
         accepted = f"one of {', '.join(ground.ladder[1:])}; in {environment} the next build mends the last"
@@ -78,7 +84,18 @@ def _above_the_lowest(ground: Ground, environment: str) -> Rung:
     return ground.history.rung(environment)
 
 
-def _healthy(rung: Rung, to: str | None) -> tuple[str, Observed] | None:
+def _crossed(ground: Ground, rung: Rung, since: Entry, target: Mapping[str, Pinned]) -> Iterator[str]:
+    """What was in the rung after the target was last healthy there, and left something that it may not live with."""
+    later = [each.services for entry, each in (*rung.observed, *rung.requests) if since.precedes(entry)]
+    now = {service: ground.version(rung.environment, service)[1] for service in target}
+    ran = {each.image: service for services in (*later, now) for service, each in services.items()}
+    lives = {each.image for each in target.values()}
+    for image, left in sorted(ground.promotion.irreversible.items()):
+        if image in ran and image not in lives:
+            yield f"{ran[image]} had {image} since, and what comes back may not live with what that left: {left}"
+
+
+def _healthy(rung: Rung, to: str | None) -> tuple[Entry, Observed] | None:
     """The last healthy observation of that candidate; without a name, of the last digests but the current ones."""
     current = rung.current
     for entry, observed in reversed(rung.observed):
@@ -86,5 +103,5 @@ def _healthy(rung: Rung, to: str | None) -> tuple[str, Observed] | None:
             continue
         wanted = name_of(observed.versions) == to if to else current and observed.versions != current.versions
         if wanted:
-            return entry.digest, observed
+            return entry, observed
     return None

@@ -40,6 +40,7 @@ __all__ = ["Refused", "Signed", "Signing", "Trust"]
 _IN_TOTO = "application/vnd.in-toto+json"
 _SOURCE_DIGEST = ObjectIdentifier("1.3.6.1.4.1.57264.1.13")
 _RUN = ObjectIdentifier("1.3.6.1.4.1.57264.1.21")
+_RUNNER = ObjectIdentifier("1.3.6.1.4.1.57264.1.11")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _PUBLIC_GOOD = "https://tuf-repo-cdn.sigstore.dev"
 _LONGEST = 500
@@ -54,13 +55,15 @@ class Signed:
     """A statement whose signature is believed.
 
     ``logged`` is the verified time of the transparency log, or of a timestamp authority where the log tells none.
-    ``commit`` and ``run`` are the certificate's: the source that the workflow ran on, and the run's address.
+    ``commit``, ``run`` and ``runner`` are the certificate's: the source that the workflow ran on, the run's address,
+    and what kind of machine it ran on.
     """
 
     statement: bytes
     logged: datetime
     commit: str
     run: str
+    runner: str
 
 
 class Trust:
@@ -86,10 +89,11 @@ class Trust:
             kind, statement = self._verifier.verify_dsse(read, _policy(signer))
             if kind != _IN_TOTO:
                 raise VerificationError(f"holds {kind}, not {_IN_TOTO}")
-            commit, run = (_extension(read.signing_certificate, each) for each in (_SOURCE_DIGEST, _RUN))
+            told = (_extension(read.signing_certificate, each) for each in (_SOURCE_DIGEST, _RUN, _RUNNER))
+            commit, run, runner = told
             if not _COMMIT.fullmatch(commit):
                 raise VerificationError(f"its certificate's source digest is no commit: {commit}")
-            return Signed(statement, _logged(read), commit, run)
+            return Signed(statement, _logged(read), commit, run, runner)
         # What is malformed fails in any of the library's parsers, each with errors of its own.
         except Exception as error:
             raise Refused(_plain(error)) from error

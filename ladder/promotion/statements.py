@@ -21,6 +21,8 @@ from ladder.contract.types import CandidateName, CheckName, Digest, DnsLabel, Gi
 from ladder.promotion import Broken
 
 __all__ = [
+    "FINAL_GATES",
+    "GATES",
     "Approval",
     "Candidate",
     "Check",
@@ -42,6 +44,11 @@ __all__ = [
     "parse",
     "signer_of",
 ]
+
+GATES = frozenset({"revoked"})
+"""What every rung asks of a candidate."""
+FINAL_GATES = GATES | {"freeze", "load", "soak"}
+"""What the highest rung asks."""
 
 _STATEMENT = "https://in-toto.io/Statement/v1"
 _PREDICATE = "https://ladder.internal/{}/v1"
@@ -119,21 +126,19 @@ class Candidate(Link):
 
 
 class Gate(_Stated):
-    """One gate as it was evaluated. ``samples`` are what it was decided by, per service where there are such."""
+    """One gate as it was evaluated."""
 
     green: bool
     detail: Annotated[str, Field(max_length=2000)]
-    samples: Mapping[DnsLabel, tuple[tuple[int, Annotated[float, Field(allow_inf_nan=False)]], ...]] = {}
-    """Pairs of seconds since 1970 (UTC) and a value."""
     evidence: Digest | None = None
-    """What else it was decided by: a load report."""
+    """What it was decided by, kept beside the chains: a soak's samples, a load report."""
 
 
 class PastGates(_Stated):
-    """Break-glass: who let a promotion past its gates, with whom, why, until when, and by when that is reviewed."""
+    """Break-glass: with whom somebody passes a gate that is closed, why, until when, and by when that is reviewed."""
 
-    by: Login
     second: Login
+    """Who is there beside the one who asks; nobody else can approve it."""
     reason: Annotated[str, Field(min_length=10, max_length=500)]
     expires: Moment
     review_due: Moment
@@ -155,6 +160,8 @@ class Request(Link):
     kind: ClassVar[Kind] = Kind.REQUEST
 
     purpose: Purpose
+    by: Login | None = None
+    """Who asked for it, who therefore cannot approve it; None where only the workflow did."""
     candidate: CandidateName | None
     services: Annotated[Mapping[DnsLabel, Pinned], Field(min_length=1)]
     """The services whose digests change, or are held, and what they shall be."""

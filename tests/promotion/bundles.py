@@ -33,7 +33,8 @@ STATEMENT = json.dumps(
         "predicate": {"said": "yes"},
     }
 ).encode()
-SIGNED = Signed(STATEMENT, AT, COMMIT, "https://github.com/acme/shop/actions/runs/7301188421/attempts/1")
+RUN = "https://github.com/acme/shop/actions/runs/7301188421/attempts/1"
+SIGNED = Signed(STATEMENT, AT, COMMIT, RUN, "github-hosted")
 ENTRY = ("verificationMaterial", "tlogEntries", 0)
 
 

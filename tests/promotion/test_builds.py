@@ -21,7 +21,7 @@ from tests.promotion.bundles import AT, JOB, SIGNED, SIGNER, STATEMENT, flipped,
 from tests.sigstore_stand_in import COMMIT, PROVENANCE, SBOM, SIGNATURE, Job, StandIn, provenance, said
 
 DIGEST, OTHER = "sha256:" + "1b" * 32, "sha256:" + "2c" * 32
-BUILDS = Builds(signer=SIGNER, builder="https://github.com/actions/runner/github-hosted")
+BUILDS = Builds(signer=SIGNER, builder="https://github.com/actions/runner/github-hosted", tokens=None)
 MALLORY = Job.of(SIGNER.model_copy(update={"repository": "https://github.com/mallory/shop"}), commit="66" * 20)
 NAMES = {SIGNATURE: "the signature", SBOM: "the SBOM", PROVENANCE: "the provenance"}
 
@@ -62,6 +62,12 @@ def refusal(trust: Trust, bundles: Iterable[bytes], builds: Builds = BUILDS) -> 
 def test_a_signed_image_with_sbom_and_provenance_may_enter(trust: Trust, made: dict[str, bytes]) -> None:
     evidence = f"sha256:{hashlib.sha256(made[PROVENANCE]).hexdigest()}"
     assert verify_build(trust, BUILDS, made.values(), DIGEST) == Build(COMMIT, SIGNED.run, AT, evidence)
+
+
+def test_a_build_on_somebodys_own_runner_may_not_enter(standin: StandIn, trust: Trust) -> None:
+    own = standin.image(DIGEST, replace(JOB, runner="self-hosted"), AT, BUILDS.builder)
+    (told,) = refusal(trust, own.values())
+    assert told.startswith("  the provenance: was built on a runner that is self-hosted, not github-hosted")
 
 
 @pytest.mark.parametrize(

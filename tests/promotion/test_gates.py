@@ -18,6 +18,7 @@ from ladder.errors import CheckFailed
 from ladder.promotion.chain import Entry
 from ladder.promotion.gates import Asked, evaluate
 from ladder.promotion.history import Soaking
+from ladder.promotion.kept import read_samples
 from ladder.promotion.load import LOAD_REPORT
 from ladder.promotion.metrics import Sample, expected
 from ladder.promotion.statements import Gate, Observed, SeenService, as_moment, digest_of
@@ -102,17 +103,21 @@ def frozen(begin: datetime, end: datetime) -> Freeze:
 
 
 def test_where_all_is_well_every_gate_is_green_and_says_on_what_it_rests() -> None:
-    gates = evaluate(GOOD, final=True)
+    evaluated = evaluate(GOOD, final=True)
+    gates = evaluated.gates
     assert {name: gate.green for name, gate in gates.items()} == dict.fromkeys(
         ["revoked", "freeze", "soak", "load"], True
     )
-    assert gates["soak"].samples == {name: tuple((time, 0.99) for time in TIMES) for name in ONE}
+    samples = read_samples(evaluated.kept[gates["soak"].evidence or ""])
+    assert (samples.first, samples.step) == (TIMES[0], 300)
+    assert samples.services == {name: (0.99,) * len(TIMES) for name in ONE}
+    assert evaluated.kept[digest_of(report())] == report()
     assert gates["load"].evidence == digest_of(report())
     assert all(gate.detail for gate in gates.values())
 
 
 def test_below_the_highest_rung_only_revoked_digests_are_asked_for() -> None:
-    gates = evaluate(replace(GOOD, soaking=None, report=None), final=False)
+    gates = evaluate(replace(GOOD, soaking=None, report=None), final=False).gates
     assert {name: gate.green for name, gate in gates.items()} == {"revoked": True}
 
 
@@ -145,6 +150,11 @@ CLOSED: dict[str, tuple[str, Change, str]] = {
         "fair, until",
     ),
     "never seen healthy": ("soak", lambda asked: replace(asked, soaking=None), "was not last observed running these"),
+    "not seen for longer than may be": (
+        "soak",
+        lambda asked: replace(asked, at=SEEN + timedelta(hours=1) + SECOND),
+        f"staging was not observed since {as_moment(SEEN)}",
+    ),
     "other digests": (
         "soak",
         lambda asked: replace(asked, soaking=soaking(OTHER)),
@@ -292,7 +302,7 @@ def refusing(*_: object) -> Sequence[Sample]:
 def test_a_gate_is_closed_and_says_why(name: str) -> None:
     """That one alone: the others ask for something else."""
     gate, change, says = CLOSED[name]
-    gates = evaluate(change(GOOD), final=True)
+    gates = evaluate(change(GOOD), final=True).gates
     assert not gates[gate].green
     assert says in gates[gate].detail
     others = {each for each, found in gates.items() if not found.green} - {gate}
@@ -317,7 +327,7 @@ OPEN: dict[str, Change] = {
 
 @pytest.mark.parametrize("name", OPEN)
 def test_a_gate_is_green_to_its_very_edge(name: str) -> None:
-    gates = evaluate(OPEN[name](GOOD), final=True)
+    gates = evaluate(OPEN[name](GOOD), final=True).gates
     assert [each for each, gate in gates.items() if not gate.green] == []
 
 
@@ -336,7 +346,7 @@ KEYS = st.sampled_from(["subject", "predicateType", "predicate"])
 )
 def test_whatever_the_load_job_signed_the_gate_is_closed_and_nothing_is_raised(statement: bytes) -> None:
     bundle = sealed(statement.decode("latin-1").encode(), SIGNERS.load, SEEN)
-    gate = evaluate(replace(GOOD, report=bundle), final=True)["load"]
+    gate = evaluate(replace(GOOD, report=bundle), final=True).gates["load"]
     assert not gate.green
     assert "the load report is" in gate.detail
 
@@ -350,7 +360,7 @@ GOOD_REPORT = {
 
 @given(st.dictionaries(st.sampled_from(TIMES), st.none() | st.floats(), max_size=4))
 def test_a_soak_is_green_exactly_where_every_sample_is_there_and_above(changed: dict[int, float | None]) -> None:
-    gate: Gate = evaluate(replace(GOOD, ask=answering(web=changed)), final=True)["soak"]
+    gate: Gate = evaluate(replace(GOOD, ask=answering(web=changed)), final=True).gates["soak"]
     good = [each is not None and math.isfinite(each) and each >= PROMOTION.soak.threshold for each in changed.values()]
     assert gate.green == all(good)
     assert Gate.model_validate_json(gate.model_dump_json()) == gate

@@ -12,12 +12,11 @@ import pytest
 
 from ladder.promotion import Broken
 from ladder.promotion.statements import Gate, PastGates, name_of
-from tests.promotion.ladders import Writer, climbed, digest, versions
+from tests.promotion.ladders import GREEN, Writer, climbed, digest, versions
 
 ONE, OTHER = versions(1), versions(2)
-GREEN, RED = Gate(green=True, detail="well"), Gate(green=False, detail="not well")
+RED = Gate(green=False, detail="not well")
 PAST = PastGates(
-    by="octocat",
     second="hubot",
     reason="customers cannot pay",
     expires="2031-03-04T09:00:00Z",
@@ -53,11 +52,16 @@ LEGAL: dict[str, Statement] = {
     ),
     "a pin of one service": lambda writer, stated: writer.pin("dev", versions(2, ["web"])),
     "a promotion past its gates": lambda writer, stated: writer.promote(
-        "prod", ONE, stated["staging"], gates={"soak": RED}, past_gates=PAST
+        "prod", ONE, stated["staging"], gates=GREEN | {"soak": RED}, by="octocat", past_gates=PAST
     ),
-    "a promotion with green gates": lambda writer, stated: writer.promote(
-        "prod", ONE, stated["staging"], gates={"soak": GREEN}
+    "a promotion past its gates, allowed by the second": lambda writer, stated: writer.approve(
+        "prod",
+        writer.promote("prod", ONE, stated["staging"], gates=GREEN | {"soak": RED}, by="octocat", past_gates=PAST),
+        ONE,
+        approver="Hubot",
+        authors=("promoter[bot]",),
     ),
+    "a promotion with green gates": lambda writer, stated: writer.promote("prod", ONE, stated["staging"]),
     "a promotion of what was seen healthy before": lambda writer, stated: (
         writer.observe("staging", ONE, "a pod is gone"),
         writer.promote("prod", ONE, stated["staging"]),
@@ -66,15 +70,14 @@ LEGAL: dict[str, Statement] = {
         writer.observe("prod", OTHER),
         writer.roll_back("prod", ONE, stated["prod"]),
     ),
-    "a rollback of the lowest rung": lambda writer, stated: writer.roll_back("dev", ONE, stated["dev"]),
     "a rollback unpinned": lambda writer, stated: (
         writer.roll_back("prod", ONE, stated["prod"]),
         writer.unpin("prod", ONE),
     ),
-    "a hold unpinned that a promotion did not heed": lambda writer, stated: (
+    "a promotion after a hold has ended": lambda writer, stated: (
         writer.roll_back("prod", ONE, stated["prod"]),
-        writer.promote("prod", ONE, stated["staging"]),
         writer.unpin("prod", ONE),
+        writer.promote("prod", ONE, stated["staging"]),
     ),
     "a rollback of a rollback": lambda writer, stated: (
         writer.roll_back("prod", ONE, stated["prod"]),
@@ -153,7 +156,46 @@ ILLEGAL: dict[str, tuple[Statement, str]] = {
     ),
     "a promotion into the lowest rung": (
         lambda writer, stated: writer.promote("dev", ONE, stated["dev"]),
-        "promotes into the lowest rung",
+        "is a promotion in the lowest rung",
+    ),
+    "a rollback of the lowest rung": (
+        lambda writer, stated: writer.roll_back("dev", ONE, stated["dev"]),
+        "is a rollback in the lowest rung",
+    ),
+    "a promotion while a rollback pins the rung": (
+        lambda writer, stated: (
+            writer.roll_back("prod", ONE, stated["prod"]),
+            writer.promote("prod", ONE, stated["staging"]),
+        ),
+        "enters while a rollback pins the rung",
+    ),
+    "a promotion to prod that was held against no gate": (
+        lambda writer, stated: writer.promote("prod", ONE, stated["staging"], gates={}),
+        "was not held against every gate: freeze, load, revoked, soak",
+    ),
+    "a promotion to staging that was held against no gate": (
+        lambda writer, stated: writer.promote("staging", ONE, stated["candidate"], gates={}),
+        "was not held against every gate: revoked",
+    ),
+    "a promotion past its gates by nobody": (
+        lambda writer, stated: writer.promote("prod", ONE, stated["staging"], past_gates=PAST),
+        "passes its gates without a second person",
+    ),
+    "a promotion past its gates by one person": (
+        lambda writer, stated: writer.promote("prod", ONE, stated["staging"], by="HUBOT", past_gates=PAST),
+        "passes its gates without a second person",
+    ),
+    "an approval past the gates by a third": (
+        lambda writer, stated: writer.approve(
+            "prod", writer.promote("prod", ONE, stated["staging"], by="third", past_gates=PAST), ONE
+        ),
+        "past its gates only hubot can allow it",
+    ),
+    "an approval by who asked for it": (
+        lambda writer, stated: writer.approve(
+            "prod", writer.promote("prod", ONE, stated["staging"], by="OctoCat"), ONE
+        ),
+        "is by octocat, who asked or wrote",
     ),
     "a promotion that rests on nothing": (
         lambda writer, stated: writer.promote("prod", ONE, None),
@@ -203,9 +245,7 @@ ILLEGAL: dict[str, tuple[Statement, str]] = {
         "rests on what was stated after it",
     ),
     "a promotion through a gate": (
-        lambda writer, stated: writer.promote(
-            "prod", ONE, stated["staging"], gates={"soak": RED, "freeze": GREEN, "load": RED}
-        ),
+        lambda writer, stated: writer.promote("prod", ONE, stated["staging"], gates=GREEN | {"soak": RED, "load": RED}),
         "passes gates that were not green: load, soak",
     ),
     "a rollback to what was healthy elsewhere": (

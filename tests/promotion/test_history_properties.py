@@ -75,9 +75,9 @@ class Histories(RuleBasedStateMachine):
         rests_on = data.draw(self.anything())
         match environment:
             case "staging":
-                legal = (number, rests_on) in self.cut
+                legal = (number, rests_on) in self.cut and not self.held[environment]
             case "prod":
-                legal = ("staging", number, True, rests_on) in self.seen
+                legal = ("staging", number, True, rests_on) in self.seen and self.free("prod", number)
             case _:
                 legal = False
         asked = self.writer.promote(environment, versions(number), rests_on)
@@ -90,22 +90,22 @@ class Histories(RuleBasedStateMachine):
         number, seen = data.draw(st.sampled_from(self.healthy("dev")))
         self.cut.append((number, self.writer.cut("dev", versions(number), seen)))
         asked = self.writer.promote("staging", versions(number), self.cut[-1][1])
-        assert self.stays("staging", legal=True)
-        self.asked.append(("staging", number, asked))
+        if self.stays("staging", legal=not self.held["staging"]):
+            self.asked.append(("staging", number, asked))
 
     @rule(data=st.data())
     @precondition(lambda self: self.healthy("staging"))
     def climb_to_prod(self, data: st.DataObject) -> None:
         number, seen = data.draw(st.sampled_from(self.healthy("staging")))
         asked = self.writer.promote("prod", versions(number), seen)
-        assert self.stays("prod", legal=True)
-        self.asked.append(("prod", number, asked))
+        if self.stays("prod", legal=self.free("prod", number)):
+            self.asked.append(("prod", number, asked))
 
     @rule(environment=RUNGS, number=NUMBERS, data=st.data())
     def roll_back(self, environment: str, number: int, data: st.DataObject) -> None:
         rests_on = data.draw(self.anything())
         asked = self.writer.roll_back(environment, versions(number), rests_on)
-        if self.stays(environment, legal=(environment, number, True, rests_on) in self.seen):
+        if self.stays(environment, legal=environment != "dev" and (environment, number, True, rests_on) in self.seen):
             self.asked.append((environment, number, asked))
             self.held[environment] = True
 
@@ -114,9 +114,9 @@ class Histories(RuleBasedStateMachine):
         if healthy := self.healthy(environment):
             number, seen = data.draw(st.sampled_from(healthy))
             asked = self.writer.roll_back(environment, versions(number), seen)
-            assert self.stays(environment, legal=True)
-            self.asked.append((environment, number, asked))
-            self.held[environment] = True
+            if self.stays(environment, legal=environment != "dev"):
+                self.asked.append((environment, number, asked))
+                self.held[environment] = True
 
     @rule(environment=RUNGS)
     def unpin(self, environment: str) -> None:
@@ -133,6 +133,10 @@ class Histories(RuleBasedStateMachine):
     def anything(self) -> st.SearchStrategy[str]:
         """The digest of whatever was stated, anywhere, or of nothing."""
         return st.sampled_from([*(each[-1] for each in (*self.seen, *self.cut, *self.asked)), digest("none")])
+
+    def free(self, environment: str, number: int) -> bool:
+        """Whether a candidate of that build was cut, and nothing pins the rung."""
+        return not self.held[environment] and any(each == number for each, _ in self.cut)
 
     def healthy(self, environment: str) -> list[tuple[int, str]]:
         return [(number, seen) for where, number, healthy, seen in self.seen if where == environment and healthy]

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from ladder.promotion.statements import Purpose, name_of
-from tests.promotion.ladders import SOURCE, START, Writer, climbed, versions
+from ladder.promotion.statements import Observed, Purpose, SeenService, name_of
+from tests.promotion.ladders import COMMIT, SOURCE, START, Writer, climbed, versions
 
 ONE, OTHER = versions(1), versions(2)
+GAP = timedelta(hours=2)
 
 
 @pytest.fixture
@@ -20,13 +21,13 @@ def writer(tmp_path: Path) -> Writer:
 
 def test_a_soak_is_the_last_unbroken_run_of_the_same_digests(writer: Writer) -> None:
     staging = "staging"
-    assert writer.history().rung(staging).soaking() is None
+    assert writer.history().rung(staging).soaking(GAP) is None
     writer.observe(staging, OTHER)
     since = writer.now
     for _ in range(3):
         last = writer.observe(staging, ONE)
         writer.wait(timedelta(hours=1))
-    soaking = writer.history().rung(staging).soaking()
+    soaking = writer.history().rung(staging).soaking(GAP)
     assert soaking is not None
     assert (soaking.versions, soaking.since, soaking.entry.digest) == (ONE, since, last)
     assert soaking.seen - soaking.since == timedelta(hours=2, minutes=2)
@@ -37,7 +38,7 @@ def test_a_soak_begins_anew_with_other_digests_and_does_not_come_back(writer: Wr
     writer.observe("staging", OTHER)
     since = writer.now
     writer.observe("staging", ONE)
-    soaking = writer.history().rung("staging").soaking()
+    soaking = writer.history().rung("staging").soaking(GAP)
     assert soaking is not None
     assert (soaking.since, soaking.seen) == (since, since)
 
@@ -45,10 +46,10 @@ def test_a_soak_begins_anew_with_other_digests_and_does_not_come_back(writer: Wr
 def test_a_soak_ends_where_the_rung_is_not_healthy_and_begins_anew_after(writer: Writer) -> None:
     writer.observe("staging", ONE)
     writer.observe("staging", ONE, "a pod is gone")
-    assert writer.history().rung("staging").soaking() is None
+    assert writer.history().rung("staging").soaking(GAP) is None
     since = writer.now
     writer.observe("staging", ONE)
-    soaking = writer.history().rung("staging").soaking()
+    soaking = writer.history().rung("staging").soaking(GAP)
     assert soaking is not None
     assert soaking.since == since
 
@@ -60,16 +61,43 @@ def test_a_soak_goes_on_while_something_else_is_asked_for(writer: Writer) -> Non
     pin = writer.pin("dev", OTHER)
     writer.approve("dev", pin, OTHER)
     writer.observe("dev", ONE)
-    soaking = writer.history().rung("dev").soaking()
+    soaking = writer.history().rung("dev").soaking(GAP)
     assert soaking is not None
     assert (soaking.versions, soaking.since) == (ONE, START + timedelta(minutes=1))
+
+
+def test_a_soak_begins_anew_after_a_time_in_which_nobody_looked(writer: Writer) -> None:
+    writer.observe("staging", ONE)
+    writer.wait(GAP)
+    since = writer.now
+    writer.observe("staging", ONE)
+    soaking = writer.history().rung("staging").soaking(GAP)
+    assert soaking is not None
+    assert soaking.since == since
+    again = writer.history().rung("staging").soaking(GAP + timedelta(minutes=1))
+    assert again is not None
+    assert again.since == START
+
+
+def test_a_soak_is_counted_from_the_logs_time_and_to_what_the_last_statement_says(writer: Writer) -> None:
+    """So that no clock of whoever observes makes it longer."""
+    for _ in range(2):
+        place = writer.place("staging")
+        services = {name: SeenService(**each.model_dump(), revision=COMMIT, pods=2) for name, each in ONE.items()}
+        late = writer.now + timedelta(minutes=5)
+        writer.append(Observed(**place, services=services, problems=()), logged=late)
+        writer.wait(timedelta(hours=1))
+    soaking = writer.history().rung("staging").soaking(GAP)
+    assert soaking is not None
+    assert soaking.since == START + timedelta(minutes=5)
+    assert soaking.seen == START + timedelta(hours=1, minutes=1)
 
 
 def test_a_soak_of_one_service_more_is_another(writer: Writer) -> None:
     writer.observe("staging", versions(1, ["web"]))
     since = writer.now
     writer.observe("staging", ONE)
-    soaking = writer.history().rung("staging").soaking()
+    soaking = writer.history().rung("staging").soaking(GAP)
     assert soaking is not None
     assert soaking.since == since
 
