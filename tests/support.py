@@ -99,7 +99,7 @@ def run_ladder(capsys: pytest.CaptureFixture[str], *arguments: str) -> Outcome:
     except SystemExit as error:
         code = error.code if isinstance(error.code, int) else 1
     said = capsys.readouterr()
-    assert "Traceback" not in said.err
+    assert "Traceback" not in said.err, said.err
     return Outcome(code, said.out, said.err)
 
 

@@ -47,7 +47,8 @@ def signed_file(ground: Ground, link: Link, sign: Sign) -> Mapping[str, bytes]:
         if ground.verify(bundle, signer).statement != as_statement(link):
             raise Broken("holds another statement")
     except Broken as error:
-        raise CheckFailed(f"only {signer.subject} may state a {link.kind}: what was signed here {error}") from error
+        what = f"an {link.kind}" if link.kind in {Kind.APPROVAL, Kind.OBSERVED} else f"a {link.kind}"
+        raise CheckFailed(f"only {signer.subject} may state {what}: what was signed here {error}") from error
     return {f"{evidence.folder}/{link.environment}/{file_name(link)}": bundle}
 
 
