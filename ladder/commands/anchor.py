@@ -30,7 +30,7 @@ def _anchor(environment: str, base: str | None, remote: str, *, show: bool) -> N
     from ladder.promotion.ground import base_of, standing
 
     root = project.root()
-    with standing(root, base or base_of(root, remote)) as ground:
+    with standing(root, base or base_of(root, remote), services=False) as ground:
         if show:
             heads = Anchors.of(ground, environment).read()
             if not heads:

@@ -22,9 +22,8 @@ def command(number: int, base: str | None, remote: str) -> None:
     from ladder.promotion.approve import approve
     from ladder.promotion.github import github
     from ladder.promotion.ground import base_of, standing
-    from ladder.promotion.publish import push_commit, signed_file
+    from ladder.promotion.publish import state
     from ladder.promotion.reviews import may_write, pull_request
-    from ladder.promotion.sigstore import Signing
 
     root = project.root()
     with standing(root, base or base_of(root, remote), services=False) as ground:
@@ -34,8 +33,6 @@ def command(number: int, base: str | None, remote: str) -> None:
         if approval is None:
             click.echo(f"#{number} is approved already")
             return
-        files = signed_file(ground, approval, Signing.of(ground.project, ground.promotion.sigstore).sign)
-        message = f"Approve {approval.environment}, #{number}"
-        commit = push_commit(ground, remote, ground.delivery.branch, files, message)
+        commit = state(ground, remote, approval, f"Approve {approval.environment}, #{number}")
     click.echo(f"approved by {approval.approver} in #{number}")
     click.echo(f"stated in {commit}", err=True)

@@ -21,11 +21,10 @@ def command(base: str | None, remote: str) -> None:
     from ladder.promotion.cut import cut
     from ladder.promotion.github import github
     from ladder.promotion.ground import base_of, standing
-    from ladder.promotion.publish import push_commit, signed_file
-    from ladder.promotion.sigstore import Signing
+    from ladder.promotion.publish import state
 
     root = project.root()
-    with standing(root, base or base_of(root, remote)) as ground:
+    with standing(root, base or base_of(root, remote), services=False) as ground:
         app = ground.promotion.checks.app
         with github(ground.promotion.github.api, ground.delivery.repository) as asked:
             made = cut(ground, lambda commit: asked.checks(commit, app), datetime.now(UTC))
@@ -33,7 +32,6 @@ def command(base: str | None, remote: str) -> None:
             click.echo(made)
             click.echo("it was cut before", err=True)
             return
-        files = signed_file(ground, made, Signing.of(ground.project, ground.promotion.sigstore).sign)
-        commit = push_commit(ground, remote, ground.delivery.branch, files, f"Cut {made.name}")
+        commit = state(ground, remote, made, f"Cut {made.name}")
     click.echo(made.name)
     click.echo(f"stated in {commit}", err=True)

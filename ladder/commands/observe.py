@@ -25,8 +25,7 @@ def command(environment: str, always: bool, wait: int, dry_run: bool, base: str 
     from ladder.promotion.ground import base_of, standing
     from ladder.promotion.observe import observed, says_more, settled
     from ladder.promotion.observing import observe
-    from ladder.promotion.publish import push_commit, signed_file
-    from ladder.promotion.sigstore import Signing
+    from ladder.promotion.publish import state
 
     root = project.root()
     with standing(root, base or base_of(root, remote)) as ground:
@@ -37,8 +36,7 @@ def command(environment: str, always: bool, wait: int, dry_run: bool, base: str 
             click.echo(f"{name}: image {each.image}, chart {each.chart}, {each.pods} pods, of {each.revision}")
         statement = observed(ground, seen)
         if not dry_run and (always or says_more(ground, statement)):
-            files = signed_file(ground, statement, Signing.of(ground.project, ground.promotion.sigstore).sign)
-            commit = push_commit(ground, remote, ground.delivery.branch, files, f"Observe {environment}")
+            commit = state(ground, remote, statement, f"Observe {environment}")
             click.echo(f"stated in {commit}")
     if seen.problems:
         raise CheckFailed("; ".join(seen.problems))

@@ -37,7 +37,7 @@ def approve(ground: Ground, pull: PullRequest, may_write: MayWrite, at: datetime
         if why is None:
             return _approval(ground, pull, entry, request, review, at)
         refusals.append(f"{review.user.login}: {why}")
-    raise CheckFailed(f"#{pull.number}: {'; '.join(refusals) or 'nobody reviewed it'}")
+    raise CheckFailed(f"#{pull.number}: {'; '.join(refusals) or 'nobody reviewed it before it was merged'}")
 
 
 def _unfit(pull: PullRequest, request: Request, review: Review, may_write: MayWrite) -> Iterator[str]:

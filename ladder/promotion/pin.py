@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
 from ladder.errors import CheckFailed, InputError, Problem
+from ladder.git import git
 from ladder.promotion.builds import Build
 from ladder.promotion.edit import with_digests
 from ladder.promotion.github import Standing
-from ladder.promotion.ground import Ground
+from ladder.promotion.ground import Ground, standing
 from ladder.promotion.statements import Pinned, Purpose, Request, Source, as_moment, moment
 
-__all__ = ["BuildOf", "Compare", "Entering", "docker_credentials", "pin"]
+__all__ = ["BuildOf", "Compare", "Entering", "docker_credentials", "on_branch", "pin"]
 
 BuildOf = Callable[[str, str], Build]
 """The verified build of a repository's digest. Raises CheckFailed for one that may not enter."""
@@ -29,6 +31,8 @@ class Entering:
 
     request: Request
     files: Mapping[str, bytes]
+    note: str
+    """What whoever runs this is told beside it; empty where there is nothing."""
 
 
 def pin(
@@ -57,8 +61,7 @@ def pin(
         logged=as_moment(build.logged),
         provenance=build.provenance,
     )
-    if last is not None and last.source is not None:
-        _newer(service, last.source, source, compare)
+    note = "" if last is None or last.services[service].image == digest else _newer(service, last, source, compare)
     wanted = Pinned(image=digest, chart=held.chart)
     file = ground.version_file(lowest, service)
     edited = with_digests(text, wanted, file=file)
@@ -76,12 +79,35 @@ def pin(
         source=source,
         base=ground.commit,
     )
-    return Entering(request, {} if edited == text else {file: edited.encode()})
+    return Entering(request, {} if edited == text else {file: edited.encode()}, note)
+
+
+@contextmanager
+def on_branch(delivered: Ground, remote: str, branch: str) -> Generator[Ground]:
+    """A branch's tree and evidence, by the delivered branch's rules: a pull request does not say who may build.
+
+    Raises InputError for a branch that was not fetched, and CheckFailed for one that lacks statements of the lowest
+    rung: what is pinned there could not be merged.
+    """
+    ref = f"refs/remotes/{remote}/{branch}"
+    if git(delivered.root, "show-ref", "--verify", "--quiet", ref).returncode:
+        accepted = f"a branch that was fetched: git fetch {remote} {branch}"
+        raise InputError(Problem(file="--onto", message="is not here", found=branch, accepted=accepted))
+    with standing(delivered.root, ref, verify=delivered.verify) as there:
+        ground = replace(there, promotion=delivered.promotion)
+        lowest = delivered.ladder[0]
+        wanted, held = (each.history.rung(lowest).chain.entries for each in (delivered, ground))
+        if [each.digest for each in held[: len(wanted)]] != [each.digest for each in wanted]:
+            into = delivered.delivery.branch
+            raise CheckFailed(
+                f"{branch} has not the statements of {lowest} that {into} has: merge {into} into it first"
+            )
+        yield ground
 
 
 def docker_credentials() -> Path | None:
     """Where Docker keeps what registries are to be told; None where there is no such file."""
-    folder = os.environ.get("DOCKER_CONFIG") or Path.home() / ".docker"
+    folder = os.environ.get("DOCKER_CONFIG") or Path(os.environ.get("HOME", ""), ".docker")
     file = Path(folder, "config.json")
     return file if file.is_file() else None
 
@@ -93,16 +119,18 @@ def _last(ground: Ground, service: str) -> Request | None:
     return next(pins, None)
 
 
-def _newer(service: str, held: Source, wanted: Source, compare: Compare) -> None:
+def _newer(service: str, last: Request, wanted: Source, compare: Compare) -> str:
     """Raises CheckFailed where a build would replace a newer one, or one of another line.
 
-    What another repository built cannot be compared; a move of the sources begins a new order.
+    What another repository built cannot be compared; a move of the sources begins a new order, which is told.
     """
-    if held.repository != wanted.repository:
-        return
+    held = last.source
+    if held is None or held.repository != wanted.repository:
+        before = held.repository if held else "nowhere"
+        return f"{service} was built in {before} before, and now in {wanted.repository}: their order is not compared"
     standing = compare(held.commit, wanted.commit)
     if standing == "ahead" or (standing == "identical" and moment(wanted.logged) > moment(held.logged)):
-        return
+        return ""
     told = {
         "behind": "is older than",
         "diverged": "is on another line than",

@@ -19,7 +19,7 @@ from ladder.promotion.ground import Ground
 from ladder.promotion.promote import Plan
 from ladder.promotion.statements import Kind, Link, as_statement, signer_of
 
-__all__ = ["Sign", "publish", "push_branch", "push_commit", "signed_file"]
+__all__ = ["Sign", "publish", "push_branch", "push_commit", "signed_file", "state"]
 
 Sign = Callable[[bytes], bytes]
 """Signs a statement as whoever runs this; the answer is a bundle."""
@@ -74,6 +74,25 @@ def push_branch(ground: Ground, remote: str, branch: str, files: Mapping[str, by
     if done.returncode:
         raise CheckFailed(_refused(remote, branch, done.stdout, done.stderr))
     return commit
+
+
+def state(
+    ground: Ground,
+    remote: str,
+    link: Link,
+    message: str,
+    *,
+    files: Mapping[str, bytes] | None = None,
+    branch: str | None = None,
+) -> str:
+    """Sign a statement as whoever runs this, and put it on the delivered branch, or another; answers the commit.
+
+    Other ``files`` come with it, in the same commit. Raises CheckFailed as :func:`signed_file` and :func:`push_commit`.
+    """
+    from ladder.promotion.sigstore import Signing
+
+    signed = signed_file(ground, link, Signing.of(ground.project, ground.promotion.sigstore).sign)
+    return push_commit(ground, remote, branch or ground.delivery.branch, {**(files or {}), **signed}, message)
 
 
 def publish(ground: Ground, planned: Plan, title: str, remote: str, *, pull_request: bool) -> Iterator[str]:

@@ -6,9 +6,9 @@ Paths and shapes are those of GitHub's REST API, version 2022-11-28 (docs.github
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, TypeAdapter
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, TypeAdapter
 
 from ladder.contract.types import GitSha, Login
 from ladder.errors import CheckFailed
@@ -18,6 +18,8 @@ __all__ = ["PullRequest", "Review", "may_write", "pull_request"]
 
 _MAY_WRITE = frozenset({"admin", "write"})
 """GitHub tells the role ``maintain`` as ``write`` here."""
+
+_At = Annotated[AwareDatetime | None, Field(strict=False)]
 
 
 class _Told(BaseModel):
@@ -40,10 +42,12 @@ class _Base(_Told):
 class _Pull(_Told):
     number: int
     merged: bool
+    merged_at: _At
     merge_commit_sha: GitSha | None
     user: _User
     head: _Head
     base: _Base
+    commits: int
 
 
 class _Commit(_Told):
@@ -59,6 +63,7 @@ class Review(_Told):
     user: _User | None
     state: Literal["APPROVED", "CHANGES_REQUESTED", "COMMENTED", "DISMISSED", "PENDING"]
     commit_id: GitSha | None
+    submitted_at: _At = None
 
 
 class _Permission(_Told):
@@ -66,9 +71,10 @@ class _Permission(_Told):
 
 
 class PullRequest(_Told):
-    """A merged pull request. ``authors`` wrote or committed any of its commits; ``reviews`` are each reviewer's last.
+    """A merged pull request. ``authors`` wrote or committed any of its commits.
 
-    A comment does not take the place of a review before it.
+    ``reviews`` are each reviewer's last before the merge: what came after it let nothing be merged. A comment does not
+    take the place of a review before it.
     """
 
     number: int
@@ -81,20 +87,26 @@ class PullRequest(_Told):
 
 
 def pull_request(asked: GitHub, number: int) -> PullRequest:
-    """Raises CheckFailed for one that is not merged, or has a commit whose author GitHub does not know."""
+    """Raises CheckFailed for one that is not merged, or has a commit whose author GitHub does not know or list."""
     path = f"{asked.base}/pulls/{number}"
     pull = asked.ask("GET", path, TypeAdapter(_Pull))
-    if not pull.merged or pull.merge_commit_sha is None:
+    if not pull.merged or pull.merged_at is None or pull.merge_commit_sha is None:
         raise CheckFailed(f"#{number} is not merged")
     authors: dict[str, str] = {}
-    for commit in asked.pages(f"{path}/commits", TypeAdapter(list[_Commit])):
+    commits = list(asked.pages(f"{path}/commits", TypeAdapter(list[_Commit])))
+    # GitHub lists no more than 250 of them.
+    if not commits or len(commits) != pull.commits:
+        raise CheckFailed(f"#{number} has {pull.commits} commits, of which GitHub lists {len(commits)}")
+    for commit in commits:
         for who in (commit.author, commit.committer):
             if who is None:
                 raise CheckFailed(f"#{number}: GitHub does not know who wrote {commit.sha}, who might be who approves")
             authors.setdefault(who.login.casefold(), who.login)
     reviews: dict[str, Review] = {}
     for review in asked.pages(f"{path}/reviews", TypeAdapter(list[Review])):
-        if review.user is not None and review.state not in {"COMMENTED", "PENDING"}:
+        if review.user is None or review.submitted_at is None or review.state in {"COMMENTED", "PENDING"}:
+            continue
+        if review.submitted_at <= pull.merged_at:
             reviews[review.user.login.casefold()] = review
     return PullRequest(
         number=number,

@@ -20,6 +20,7 @@ from tests.sigstore_stand_in import Job
 from tests.support import Outcome
 
 NUMBER = 7
+REVIEWED, MERGED, AFTERWARDS = (f"2026-11-20T09:0{minute}:00Z" for minute in range(3))
 OPENER = "promoter[bot]"
 
 
@@ -33,13 +34,15 @@ class Merged:
     opener: str = OPENER
     base: str = "main"
     is_merged: bool = True
+    unlisted: int = 0
     authors: list[str | None] = field(default_factory=lambda: [OPENER])
     reviews: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
     permissions: dict[str, str] = field(default_factory=lambda: {"octocat": "write"})
 
     def review(self, who: str = "octocat", state: str = "APPROVED", **changed: Any) -> None:
         told = {"id": 100 + len(self.reviews), "user": user(who), "state": state, "commit_id": self.head}
-        self.reviews.append({**told, "body": "`$(touch /tmp/never)`", **changed})
+        told |= {"submitted_at": REVIEWED, "body": "`$(touch /tmp/never)`"}
+        self.reviews.append({**told, **changed})
 
     def answer(self, asked: Asked) -> Reply | None:
         path = asked.path.removeprefix("/repos/acme/environment-ladder")
@@ -50,6 +53,8 @@ class Merged:
                 "number": NUMBER,
                 "title": "{{ x }}",
                 "merged": self.is_merged,
+                "merged_at": MERGED if self.is_merged else None,
+                "commits": len(self.authors) + self.unlisted,
                 "merge_commit_sha": self.merged,
                 "user": user(self.opener),
                 "head": {"sha": self.head, "ref": "$(x)"},
@@ -176,6 +181,14 @@ REFUSED: dict[str, tuple[Change, str]] = {
         lambda merged: (merged.authors.append(None), merged.review()),
         "GitHub does not know who wrote",
     ),
+    "a commit that GitHub does not list": (
+        lambda merged: (setattr(merged, "unlisted", 250), merged.review()),
+        "#7 has 251 commits, of which GitHub lists 1",
+    ),
+    "a review after the merge": (
+        lambda merged: merged.review(submitted_at=AFTERWARDS),
+        "#7: nobody reviewed it before it was merged",
+    ),
     "not merged": (lambda merged: setattr(merged, "is_merged", False), "#7 is not merged"),
     "merged into another branch": (
         lambda merged: setattr(merged, "base", "release"),
@@ -224,6 +237,12 @@ def test_the_first_who_may_is_who_approved_it(merged: Merged) -> None:
 def test_a_comment_does_not_take_an_approval_back(merged: Merged) -> None:
     merged.review()
     merged.review(state="COMMENTED")
+    assert merged.approve().code == 0
+
+
+def test_what_is_said_after_the_merge_neither_gives_nor_takes_an_approval(merged: Merged) -> None:
+    merged.review()
+    merged.review(state="CHANGES_REQUESTED", submitted_at=AFTERWARDS)
     assert merged.approve().code == 0
 
 

@@ -14,6 +14,7 @@ from tests.promotion.test_pin import Shop, shop  # noqa: F401 - a fixture
 from tests.support import Outcome
 
 Answer = Callable[[Asked], Reply | None]
+DOWN = "GitHub: not reached: ConnectError"
 
 
 def answering(status: int, body: bytes = b'{"message": "no"}', **headers: str) -> Answer:
@@ -101,13 +102,40 @@ def test_nothing_is_approved(place: Place, name: str) -> None:
     assert refs(place) == before
 
 
-def test_a_network_that_is_down_is_told(place: Place) -> None:
-    place.build()
-    place.observe("dev", datetime.now(UTC))
+def nobody_there(place: Place) -> None:
     rules = place.root / "promotion.yaml"
     rules.write_text(rules.read_text().replace(f"api: {place.elsewhere.url}", "api: http://127.0.0.1:9"))
     place.keep("Nobody is there")
-    told(place.ladder("cut"), "GitHub: not reached: ConnectError")
+
+
+@pytest.mark.parametrize("verb", ["cut", "approve"])
+def test_a_network_that_is_down_is_told(place: Place, verb: str) -> None:
+    place.build()
+    place.observe("dev", datetime.now(UTC))
+    nobody_there(place)
+    before = refs(place)
+    told(place.ladder(*{"cut": ("cut",), "approve": ("approve", "7")}[verb]), DOWN)
+    assert refs(place) == before
+
+
+def test_a_promotion_is_opened_once_the_network_is_there_again(place: Place) -> None:
+    candidate = cut(place)
+    place.git("pull", "--quiet", "origin", "main")
+    nobody_there(place)
+    told(place.ladder("promote", candidate, "--to", "staging"), DOWN)
+    place.git("revert", "--no-edit", "HEAD")
+    place.git("push", "--quiet", "origin", "HEAD:main")
+    again = place.ladder("promote", candidate, "--to", "staging")
+    assert again.code == 0, again.err
+    assert [each["head"] for each in place.elsewhere.pulls] == [f"promotion/staging/{candidate}"]
+
+
+def test_without_a_network_no_build_takes_the_place_of_another(shop: Shop) -> None:  # noqa: F811
+    assert shop.pin(shop.build()).code == 0
+    nobody_there(shop.place)
+    newer, before = shop.build("2b" * 20), refs(shop.place)
+    told(shop.pin(newer), DOWN)
+    assert refs(shop.place) == before
 
 
 @pytest.mark.parametrize("token", ["", "ghs_\n0a", "ghs_é"])
@@ -136,14 +164,18 @@ def test_a_remote_that_there_is_not_is_told(place: Place) -> None:
 
 
 def test_more_reviews_than_are_read_are_no_approval(place: Place) -> None:
-    def endless(asked: Asked) -> Reply | None:
-        if asked.path.endswith("/commits"):
-            user = {"login": "a", "type": "User"}
-            return Reply(200, json.dumps([{"sha": "0c" * 20, "author": user, "committer": user}] * 100).encode())
-        if asked.path.endswith("/pulls/7"):
-            told = {"number": 7, "merged": True, "merge_commit_sha": "0c" * 20, "user": {"login": "a", "type": "User"}}
-            return Reply(200, json.dumps(told | {"head": {"sha": "0c" * 20}, "base": {"ref": "main"}}).encode())
-        return None
+    user = {"login": "a", "type": "User"}
+    pull = {"number": 7, "merged": True, "merged_at": "2026-11-20T09:00:00Z", "merge_commit_sha": "0c" * 20}
+    pull |= {"user": user, "head": {"sha": "0c" * 20}, "base": {"ref": "main"}, "commits": 1}
+    review = {"id": 1, "user": user, "state": "COMMENTED", "commit_id": "0c" * 20}
+    answers = {
+        "/pulls/7": pull,
+        "/pulls/7/commits": [{"sha": "0c" * 20, "author": user, "committer": user}],
+        "/pulls/7/reviews": [review] * 100,
+    }
+
+    def endless(asked: Asked) -> Reply:
+        return Reply(200, json.dumps(answers[asked.path.removeprefix("/repos/acme/environment-ladder")]).encode())
 
     place.elsewhere.trouble = endless
-    told(place.ladder("approve", "7"), "has more than 1000 entries")
+    told(place.ladder("approve", "7"), "/reviews has more than 1000 entries")

@@ -136,6 +136,40 @@ def test_a_build_of_the_same_commit_enters_only_if_it_was_logged_later(shop: Sho
     assert shop.pin(shop.build(at=now)).code == 0
 
 
+def test_what_was_pinned_last_may_come_back(shop: Shop) -> None:
+    """It replaces nothing newer: whatever stands in its place was not pinned."""
+    digest = shop.build()
+    assert shop.pin(digest).code == 0
+    file = shop.place.root / VERSION
+    file.write_text(file.read_text().replace(digest, f"sha256:{'0a' * 32}"))
+    shop.place.keep("By hand")
+    assert shop.pin(digest).code == 0
+    assert digest in shop.held
+    assert len(shop.stated()) == 2
+    assert shop.place.elsewhere.asked == []
+
+
+def test_the_first_build_is_compared_with_nothing_and_needs_no_token(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("GITHUB_TOKEN")
+    assert shop.pin(shop.build()).code == 0
+    assert shop.pin(shop.build(SECOND)).code == 2
+
+
+def test_where_the_sources_moved_a_new_order_begins_and_that_is_said(shop: Shop) -> None:
+    assert shop.pin(shop.build()).code == 0
+    rules = shop.place.root / "promotion.yaml"
+    old, new = "https://github.com/acme/shop", "https://github.com/acme/store"
+    builds, rest = rules.read_text().split("\nsigstore:")
+    rules.write_text(builds.replace(old, new) + "\nsigstore:" + rest)
+    shop.place.keep("The sources moved")
+    told = shop.pin(shop.build(SECOND))
+    assert told.code == 0, told.err
+    assert f"web was built in {old} before, and now in {new}: their order is not compared" in told.out
+    assert shop.place.elsewhere.asked == []
+
+
 def test_an_image_that_another_workflow_built_may_not_enter(shop: Shop) -> None:
     builds = read_promotion(shop.place.root).builds
     other = builds.signer.model_copy(update={"workflow": ".github/workflows/mine.yml"})
@@ -184,25 +218,84 @@ def test_what_dev_has_without_a_statement_gets_one(shop: Shop) -> None:
     assert changed == ["evidence/dev/000001-request.sigstore.json"]
 
 
-def test_a_new_service_is_pinned_on_the_branch_that_brings_it_and_the_guard_lets_it_in(shop: Shop) -> None:
-    digest, place = shop.build(), shop.place
+def mail(place: Place) -> None:
+    """A branch that brings a service, mail, at the remote."""
     place.git("checkout", "--quiet", "-b", "mail")
     folder = place.root / "gitops/envs/dev/mail"
     folder.mkdir()
     for name in ("values.yaml", "version.yaml"):
         (folder / name).write_text((place.root / f"gitops/envs/dev/web/{name}").read_text())
+    pushed(place, "A new service")
+
+
+def pushed(place: Place, message: str) -> None:
     place.git("add", "--all")
-    place.git("commit", "--quiet", "--message", "A new service")
+    place.git("commit", "--quiet", "--message", message)
     place.git("push", "--quiet", "origin", "mail")
+
+
+def test_a_new_service_is_pinned_on_the_branch_that_brings_it_and_the_guard_lets_it_in(shop: Shop) -> None:
+    digest, place = shop.build(), shop.place
+    mail(place)
     guard = ("guard", "--base", "origin/main", "--head", "origin/mail")
     before = place.ladder(*guard)
     assert before.code == 1
     assert "enters dev, and nothing says where it was built" in before.out
+    main = place.git("rev-parse", "main", at=place.bare)
     told = place.ladder("pin", "mail", f"--digest={digest}", "--onto", "mail")
     assert told.code == 0, told.err
+    assert untouched(shop, main)
     place.git("fetch", "--quiet", "origin")
     after = place.ladder(*guard)
     assert (after.code, after.out.strip()) == (0, "pin: mail in dev"), after.out
+
+
+def test_a_branch_does_not_say_who_may_build_or_to_whom_the_signers_identity_is_shown(shop: Shop) -> None:
+    place = shop.place
+    mail(place)
+    rules = place.root / "promotion.yaml"
+    builds = read_promotion(place.root).builds
+    rules.write_text(rules.read_text().replace("workflows/build.yml", "workflows/mine.yml"))
+    (place.root / "signing_config.json").write_text("{}")
+    pushed(place, "My rules")
+    mine = builds.signer.model_copy(update={"workflow": ".github/workflows/mine.yml"})
+    told = place.ladder("pin", "mail", f"--digest={shop.build(job=Job.of(mine))}", "--onto", "mail")
+    assert told.code == 1
+    assert f"is signed by {mine.subject}, not by {builds.signer.subject}" in told.err
+    place.git("checkout", "--quiet", "main")
+    built = shop.build()
+    place.git("checkout", "--quiet", "mail")
+    told = place.ladder("pin", "mail", f"--digest={built}", "--onto", "mail")
+    assert told.code == 0, told.err
+
+
+def test_a_branch_that_lacks_what_was_stated_of_dev_is_told_to_merge_it(shop: Shop) -> None:
+    place = shop.place
+    mail(place)
+    place.git("checkout", "--quiet", "main")
+    place.observe("dev", datetime.now(UTC))
+    before = place.git("for-each-ref", at=place.bare)
+    told = place.ladder("pin", "mail", f"--digest={shop.build()}", "--onto", "mail")
+    assert told.code == 1
+    assert "mail has not what main has stated of dev: merge main into it first" in told.err
+    assert place.git("for-each-ref", at=place.bare) == before
+
+
+@pytest.mark.parametrize(
+    ("branch", "says"),
+    [
+        ("nowhere", "--onto: is not here"),
+        ("main^", "--onto: is no branch"),
+        ("HEAD", "--onto: is no branch"),
+        ("x:refs/heads/main", "--onto: is no branch"),
+    ],
+)
+def test_what_is_no_branch_of_the_remote_is_bad_input(shop: Shop, branch: str, says: str) -> None:
+    before = shop.place.git("for-each-ref", at=shop.place.bare)
+    told = shop.place.ladder("pin", "web", f"--digest=sha256:{'0a' * 32}", f"--onto={branch}")
+    assert told.code == 2
+    assert says in told.err
+    assert shop.place.git("for-each-ref", at=shop.place.bare) == before
 
 
 BAD: dict[str, tuple[str, str, str]] = {
