@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.previews.serving import Asked
+from tests.previews.serving import Asked, Reply
 from tests.promotion.places import Place
 
 DEADLINE = 60.0
@@ -97,26 +97,34 @@ def test_killed_before_the_push_it_leaves_nothing_and_completes_once(place: Plac
     completes_once(place, candidate)
 
 
-def test_killed_between_the_push_and_the_pull_request_it_completes_once(place: Place) -> None:
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_killed_between_the_push_and_the_pull_request_it_completes_once(place: Place, method: str) -> None:
+    """Whether GitHub was asked for a pull request or not: one that it opened, and nobody heard of, is found."""
     place.build()
     candidate = cut(place)
     asked, over = threading.Event(), threading.Event()
 
-    def held(request: Asked) -> None:
-        if request.path.endswith("/pulls"):
-            asked.set()
-            over.wait(DEADLINE)
+    def held(request: Asked) -> Reply | None:
+        if not request.path.endswith("/pulls") or request.method != method:
+            return None
+        told = place.elsewhere.reply(request)
+        asked.set()
+        over.wait(DEADLINE)
+        return told
 
     place.elsewhere.trouble = held
     process = begin(place, candidate)
     try:
         assert asked.wait(DEADLINE)
         assert branches(place) == ["main", f"promotion/staging/{candidate}"]
+        assert len(place.elsewhere.pulls) == (method == "POST")
     finally:
         kill(process)
         place.elsewhere.trouble = lambda _: None
+    try:
+        completes_once(place, candidate)
+    finally:
         over.set()
-    completes_once(place, candidate)
 
 
 @pytest.mark.parametrize("supersede", [False, True])

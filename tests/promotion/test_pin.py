@@ -277,7 +277,7 @@ def test_a_branch_that_lacks_what_was_stated_of_dev_is_told_to_merge_it(shop: Sh
     before = place.git("for-each-ref", at=place.bare)
     told = place.ladder("pin", "mail", f"--digest={shop.build()}", "--onto", "mail")
     assert told.code == 1
-    assert "mail has not what main has stated of dev: merge main into it first" in told.err
+    assert "mail has not the statements of dev that main has: merge main into it first" in told.err
     assert place.git("for-each-ref", at=place.bare) == before
 
 
