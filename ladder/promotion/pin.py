@@ -107,9 +107,10 @@ def on_branch(delivered: Ground, remote: str, branch: str) -> Generator[Ground]:
 
 def docker_credentials() -> Path | None:
     """Where Docker keeps what registries are to be told; None where there is no such file."""
-    folder = os.environ.get("DOCKER_CONFIG") or Path(os.environ.get("HOME", ""), ".docker")
-    file = Path(folder, "config.json")
-    return file if file.is_file() else None
+    home = os.environ.get("HOME")
+    folder = os.environ.get("DOCKER_CONFIG") or (home and f"{home}/.docker")
+    file = Path(folder, "config.json") if folder else None
+    return file if file is not None and file.is_file() else None
 
 
 def _last(ground: Ground, service: str) -> Request | None:

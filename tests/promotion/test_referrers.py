@@ -336,7 +336,7 @@ def test_a_credentials_file_that_is_none_is_told(registry: Registry, tmp_path: P
 def test_a_real_registry_has_the_bundles_of_a_build(tmp_path: Path) -> None:
     """crane's has no referrers API: what cosign and GitHub push there is listed by the tag."""
     standin, served = StandIn(), OciRegistry(tmp_path)
-    builds = Builds(signer=SIGNER, builder="https://github.com/actions/runner/github-hosted")
+    builds = Builds(signer=SIGNER, builder="https://github.com/actions/runner/github-hosted", tokens=None)
     try:
         served.start()
         image = push(served.url, "acme/web", "main")
