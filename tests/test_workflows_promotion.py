@@ -47,7 +47,7 @@ def test_what_signs_pushes_as_an_app_with_the_rights_it_needs_and_no_more() -> N
     }
     for name in SIGN:
         order = [each.get("name") or each["uses"].partition("@")[0] for each in steps(name)]
-        app = order.index("actions/create-github-app-token")
+        (app,) = [at for at, each in enumerate(steps(name)) if each.get("id") == "app"]
         given = {key: value for key, value in steps(name)[app]["with"].items() if key.startswith("permission-")}
         assert given == {f"permission-{key}": value for key, value in rights[name].items()}
         assert order.index("Install the program") < app, "nothing is installed beside a credential"
@@ -56,6 +56,15 @@ def test_what_signs_pushes_as_an_app_with_the_rights_it_needs_and_no_more() -> N
         assert checkout["with"]["persist-credentials"] == "false"
         for each in steps(name)[app + 1 :]:
             assert "$GITHUB_TOKEN" not in each["run"], "it would stand among a process's arguments"
+
+
+def test_the_repository_that_images_are_built_in_is_only_read() -> None:
+    (builds,) = [each for each in steps("promote") if each.get("id") == "builds"]
+    given = {key: value for key, value in builds["with"].items() if key.startswith("permission-")}
+    assert given == {"permission-contents": "read"}
+    assert builds["with"]["repositories"] == "${{ vars.BUILDS_REPOSITORY }}"
+    assert builds["if"] == "vars.BUILDS_REPOSITORY != ''"
+    assert named("promote", "Promote")["env"]["BUILDS_TOKEN"] == "${{ steps.builds.outputs.token }}"
 
 
 def test_every_environment_is_observed_and_then_anchored_whatever_was_seen() -> None:

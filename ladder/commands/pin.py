@@ -29,7 +29,7 @@ def command(
     is in dev, 1 it may not enter, 2 bad input.
     """
     from ladder.promotion.builds import Build, Referrers, verify_build
-    from ladder.promotion.github import Standing, github
+    from ladder.promotion.github import BUILDS_VARIABLE, Standing, github
     from ladder.promotion.ground import base_of, standing
     from ladder.promotion.pin import docker_credentials, on_branch, pin
     from ladder.promotion.publish import push_commit, signed_file
@@ -47,7 +47,7 @@ def command(
             return verify_build(trust, builds, referrers.bundles(image, of), of)
 
         def compare(old: str, new: str) -> Standing:
-            with github(rules.promotion.github.api, builds.signer.repository) as asked:
+            with github(rules.promotion.github.api, builds.signer.repository, instead=BUILDS_VARIABLE) as asked:
                 return asked.compare(old, new)
 
         now = datetime.now(UTC)

@@ -18,9 +18,11 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, TypeAdapter, V
 
 from ladder.errors import CheckFailed, InputError, Problem
 
-__all__ = ["TOKEN_VARIABLE", "GitHub", "Standing", "github"]
+__all__ = ["BUILDS_VARIABLE", "TOKEN_VARIABLE", "GitHub", "Standing", "github"]
 
 TOKEN_VARIABLE = "GITHUB_TOKEN"
+BUILDS_VARIABLE = "BUILDS_TOKEN"
+"""Whose token may read the repository that images are built in, where the first one may not."""
 _SECONDS = 20.0
 _MOST_PAGES = 10
 _PAGE = 100
@@ -135,9 +137,12 @@ class GitHub:
 
 
 @contextmanager
-def github(api: str, repository: str) -> Generator[GitHub]:
-    """A client for the repository of that address. Raises InputError where there is no token."""
-    token = os.environ.get(TOKEN_VARIABLE, "")
+def github(api: str, repository: str, *, instead: str = "") -> Generator[GitHub]:
+    """A client for the repository of that address, with the token of the variable ``instead`` where that is set.
+
+    Raises InputError where there is no token.
+    """
+    token = os.environ.get(instead, "") or os.environ.get(TOKEN_VARIABLE, "")
     if not token or not token.isascii() or not token.isprintable():
         accepted = "the token of a GitHub App's installation, in the environment"
         raise InputError(Problem(file=TOKEN_VARIABLE, message="is not set", accepted=accepted))

@@ -17,7 +17,7 @@ from pydantic import ConfigDict, Field, NonNegativeInt, PositiveInt, ValidationE
 
 from ladder.contract.base import Settings
 from ladder.contract.promotion import Signers, Workflow
-from ladder.contract.types import CandidateName, CheckName, Digest, DnsLabel, GitSha, HttpUrl, Login, Moment
+from ladder.contract.types import CandidateName, CheckName, Digest, DnsLabel, GitRepository, GitSha, Login, Moment
 from ladder.promotion import Broken
 
 __all__ = [
@@ -147,7 +147,7 @@ class PastGates(_Stated):
 class Source(_Stated):
     """Where an image comes from, as its verified provenance says."""
 
-    repository: HttpUrl
+    repository: GitRepository
     commit: GitSha
     run: Annotated[str, Field(max_length=500)]
     logged: Moment

@@ -18,7 +18,7 @@ from tests.support import copy_project
 
 @pytest.fixture
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Place]:
-    for name in (*AMBIENT, "GITHUB_TOKEN", "GITHUB_ACTOR", "DOCKER_CONFIG"):
+    for name in (*AMBIENT, "GITHUB_TOKEN", "GITHUB_ACTOR", "BUILDS_TOKEN", "DOCKER_CONFIG"):
         monkeypatch.delenv(name, raising=False)
     for role in ("AUTHOR", "COMMITTER"):
         monkeypatch.setenv(f"GIT_{role}_NAME", "promoter")
