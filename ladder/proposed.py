@@ -24,10 +24,10 @@ from ladder.errors import CheckFailed, InputError, Problem
 from ladder.git import git, objects, said
 from ladder.tree import CHART
 
-__all__ = ["Entry", "Proposal", "beside_the_chart", "entries", "merged", "odd", "proposed"]
+__all__ = ["STACK_FILE", "Entry", "Proposal", "beside_the_chart", "entries", "merged", "odd", "proposed"]
 
 _FILES = (EXCEPTIONS, SEED)
-_STACK_FILE = re.compile(r"Pulumi\.[^./]+\.yaml")
+STACK_FILE = re.compile(r"Pulumi\.[^./]+\.yaml")
 _NAME = re.compile(r"(?!\.{1,2}$|\.git)[A-Za-z0-9._-]{1,100}", re.IGNORECASE)
 _LONGEST_PATH = 400
 _LARGEST_FILE = 1024 * 1024
@@ -115,7 +115,7 @@ class _Data:
         if path in self.made:
             return False
         inside = any(path == folder or path.startswith(f"{folder}/") for folder in self.folders)
-        return inside or path in self.above or path in _FILES or _STACK_FILE.fullmatch(path) is not None
+        return inside or path in self.above or path in _FILES or STACK_FILE.fullmatch(path) is not None
 
     def remove(self, project: Path) -> None:
         for folder in self.folders:

@@ -105,7 +105,7 @@ ON_MAIN = {"scripts/on-main": '#!/bin/sh\nprintf "%s\\0" "$@" > asked\n'}
 
 def promoted(directory: Path, verb: str, **inputs: str) -> list[str]:
     """What the workflow runs for these inputs."""
-    variables = {**NOTHING, "VERB": verb, "GITHUB_ACTOR": "asker", **inputs}
+    variables = {**NOTHING, "VERB": verb, "GITHUB_ACTOR": "asker", "GITHUB_TRIGGERING_ACTOR": "asker", **inputs}
     done = ran(directory, script("promote", "Promote"), ON_MAIN, **variables)
     assert done.returncode == 0, done.stderr
     return (directory / "asked").read_text(encoding="utf-8").split("\0")[:-1]
@@ -166,8 +166,23 @@ def test_no_input_is_an_option_or_a_command(verb: str, tmp_path: Path) -> None:
 
 
 def test_a_verb_that_is_none_is_refused(tmp_path: Path) -> None:
-    done = ran(tmp_path, script("promote", "Promote"), ON_MAIN, **NOTHING, VERB="up; touch evil", GITHUB_ACTOR="x")
+    done = ran(
+        tmp_path,
+        script("promote", "Promote"),
+        ON_MAIN,
+        **NOTHING,
+        VERB="up; touch evil",
+        GITHUB_ACTOR="x",
+        GITHUB_TRIGGERING_ACTOR="x",
+    )
     assert (done.returncode, (tmp_path / "asked").exists(), (tmp_path / "evil").exists()) == (2, False, False)
+
+
+def test_nobody_runs_again_what_another_asked_for(tmp_path: Path) -> None:
+    """Who asks cannot approve; whoever ran it again could, and would have asked alone."""
+    variables = {**NOTHING, "VERB": "cut", "GITHUB_ACTOR": "asker", "GITHUB_TRIGGERING_ACTOR": "another"}
+    done = ran(tmp_path, script("promote", "Promote"), ON_MAIN, **variables)
+    assert (done.returncode, (tmp_path / "asked").exists()) == (2, False)
 
 
 def test_the_verbs_offered_are_those_that_are_known(tmp_path: Path) -> None:

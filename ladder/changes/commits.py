@@ -5,6 +5,7 @@ The repository is only read: no work tree is registered in it, and no hook of it
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Collection, Generator
 from contextlib import contextmanager
@@ -12,9 +13,12 @@ from pathlib import Path
 
 from ladder.changes.report import Commits
 from ladder.errors import CheckFailed, InputError, Problem
-from ladder.git import git, resolved, said
+from ladder.git import git, objects, resolved, said
 
 __all__ = ["checked_out", "commit_of", "commits"]
+
+_LINK, _PROGRAM, _SUBMODULE = "120000", "100755", "160000"
+_NO_NAMES = frozenset({"", ".", "..", ".git"})
 
 
 def commits(root: Path, ref: str) -> Commits:
@@ -55,20 +59,37 @@ def commit_of(root: Path, ref: str, *, option: str = "--base") -> str:
 def checked_out(root: Path, commit: str, *, without: Collection[str] = ()) -> Generator[Path]:
     """The project as it is at the commit, in a temporary directory that goes whatever happens.
 
-    Files of the names ``without`` are left out: where there are thousands, writing them takes most of the time. Raises
-    CheckFailed where the commit has no project, or git cannot write it.
+    Files are as git keeps them: no attribute, neither of the commit nor of this clone, makes others of them. Files of
+    the names ``without`` are left out: where there are thousands, writing them takes most of the time. Raises
+    CheckFailed where the commit has no project, or one that cannot be written.
     """
+    below = said(root, "rev-parse", "--show-prefix").rstrip("\n")
+    found = git(root, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{commit}:{below}")
+    if found.returncode:
+        raise CheckFailed(f"the project is not there: no folder {below.rstrip('/')}")
     with tempfile.TemporaryDirectory(prefix="ladder-changes-", ignore_cleanup_errors=True) as directory:
-        top, below = (said(root, "rev-parse", option).rstrip("\n") for option in ("--show-toplevel", "--show-prefix"))
-        found = git(root, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{commit}:{below}")
-        if found.returncode:
-            raise CheckFailed(f"the project is not there: no folder {below.rstrip('/')}")
         project = Path(directory, "project")
         project.mkdir()
-        index = {"GIT_INDEX_FILE": f"{directory}/index"}
-        said(Path(top), "read-tree", found.stdout.strip(), extra=index)
-        wanted = [path for path in said(Path(top), "ls-files", "-z", extra=index).split("\0") if path]
-        names = "".join(f"{path}\0" for path in wanted if path.rpartition("/")[2] not in without)
-        into = ("-z", "--stdin", "--quiet", f"--prefix={project}/")
-        said(Path(top), "checkout-index", *into, extra=index, sent=names.encode())
+        _write(root, found.stdout.strip(), project, without)
         yield project
+
+
+def _write(root: Path, tree: str, project: Path, without: Collection[str]) -> None:
+    rows = (line.partition("\t") for line in said(root, "ls-tree", "-r", "-z", "--full-tree", tree).split("\0") if line)
+    files = [(row.split()[0], row.split()[2], path) for row, _, path in rows]
+    wanted = [each for each in files if each[0] != _SUBMODULE and each[2].rpartition("/")[2] not in without]
+    links = {path for mode, _, path in wanted if mode == _LINK}
+    for _, _, path in wanted:
+        parts = path.split("/")
+        above = {"/".join(parts[:number]) for number in range(1, len(parts))}
+        if above & links or any(part.casefold() in _NO_NAMES for part in parts):
+            raise CheckFailed(f"the project cannot be written: it has {ascii(path)[1:-1]}")
+    for (mode, _, path), content in zip(wanted, objects(root, [name for _, name, _ in wanted]), strict=True):
+        file = project / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        if mode == _LINK:
+            file.symlink_to(os.fsdecode(content))
+            continue
+        file.write_bytes(content)
+        if mode == _PROGRAM:
+            file.chmod(0o755)

@@ -64,9 +64,16 @@ class Told(Answered):
     message: str = ""
 
 
+class Applied(Answered):
+    """What a sync applied: a revision of each source, in their order."""
+
+    revisions: list[str] = []
+
+
 class Operation(Answered):
     phase: str
     message: str = ""
+    sync_result: Applied = Applied()
 
 
 class Delivered(Answered):

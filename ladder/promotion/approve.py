@@ -101,7 +101,10 @@ def _request(ground: Ground, pull: PullRequest) -> tuple[Entry, Request]:
     by_digest = {entry.digest: (entry, link) for entry, link in asked}
     found = [by_digest[digest] for digest in _added(ground, pull) if digest in by_digest]
     if len(found) != 1:
-        raise CheckFailed(f"#{pull.number} brought {len(found)} requests, where one is approved at a time")
+        raise CheckFailed(
+            f"#{pull.number} brought {len(found)} requests, where one is approved at a time; of a rebase, the last "
+            "commit alone is looked at"
+        )
     ((entry, request),) = found
     if request.purpose is Purpose.PIN:
         raise CheckFailed(f"#{pull.number} lets a build enter {request.environment}, which asks for nobody's approval")

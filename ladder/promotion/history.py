@@ -85,6 +85,20 @@ class Rung:
         """What was seen last."""
         return self.observed[-1][1] if self.observed else None
 
+    def last(self, service: str) -> Pinned | None:
+        """What the service was last asked to be or seen to be here; None where it never was."""
+        for entry in reversed(self.chain.entries):
+            match entry.link:
+                case Request(purpose=purpose, services=services) if purpose is not Purpose.UNPIN:
+                    held = services.get(service)
+                case Observed() as seen:
+                    held = seen.versions.get(service)
+                case _:
+                    held = None
+            if held is not None:
+                return held
+        return None
+
     def soaking(self, gap: timedelta) -> Soaking | None:
         """The unbroken run of healthy observations of the same digests at the chain's end, none ``gap`` apart or more.
 

@@ -56,22 +56,49 @@ def events(history: History, about: str | None) -> Sequence[Event]:
 def unexplained(history: History) -> Iterator[tuple[str, str]]:
     """What was seen to run above the lowest rung though nothing stated lets it: the statement's file, and what.
 
-    What the first statement of a chain saw was there before the chain, and is taken as it is. A service that is new in
-    a rung enters it with the digests that the rung below was seen to run.
+    A service runs what the last request wants of it, or until then what it ran when that was made. What was there
+    before the first request is taken as it is; what is new in a rung enters it with digests that the rung below was
+    seen to run. Of what is not healthy, image and chart may be of either.
     """
     for below, rung in pairwise(history.rungs):
-        final = rung is history.rungs[-1]
-        known: dict[str, set[Pinned]] = {}
-        for at, (entry, seen) in enumerate(rung.observed):
-            for service, pinned in seen.versions.items():
-                new = service not in known
-                taken, asked = known.setdefault(service, set()), _asked(rung, entry, service, pinned)
-                if at == 0 or (new and asked is None and _came_up(below, entry, service, pinned)):
-                    taken.add(pinned)
-                elif pinned not in taken and asked is None:
-                    yield entry.file, f"{service} runs {pinned.image}, for which nobody asked"
-                elif asked is not None and final and not _allowed(rung, entry, asked[0]):
-                    yield entry.file, f"{service} runs {pinned.image} by {asked[0].file}, which nobody approved before"
+        yield from _unexplained(below, rung, final=rung is history.rungs[-1])
+
+
+def _unexplained(below: Rung, rung: Rung, *, final: bool) -> Iterator[tuple[str, str]]:
+    held: dict[str, Pinned] = {}
+    """What each service was last seen to be."""
+    before: dict[str, Pinned] = {}
+    asked: tuple[Entry, Request] | None = None
+    for entry in rung.chain.entries:
+        match entry.link:
+            case Request(purpose=purpose) as request if purpose is not Purpose.UNPIN:
+                before, asked = dict(held), (entry, request)
+            case Observed() as seen:
+                for service, pinned in seen.versions.items():
+                    wanted = asked[1].services.get(service) if asked else None
+                    known = [before.get(service), wanted] if asked else [held.get(service)]
+                    entered = seen.healthy and pinned == wanted and pinned != before.get(service)
+                    new = service not in held and wanted is None
+                    if new and (asked is None or _came_up(below, entry, service, pinned)):
+                        before[service] = pinned
+                    elif not _is_of(pinned, known, whole=seen.healthy):
+                        yield entry.file, f"{service} runs {pinned.image}, for which nobody asked"
+                    elif final and entered and asked and not _allowed(rung, entry, asked[0]):
+                        told = f"{service} runs {pinned.image} by {asked[0].file}"
+                        yield entry.file, f"{told}, which nobody approved before"
+                    held[service] = pinned
+                    if seen.healthy and pinned == wanted:
+                        before[service] = pinned  # it has come; what ran before does not come back by itself
+            case _:
+                continue
+
+
+def _is_of(pinned: Pinned, known: Sequence[Pinned | None], *, whole: bool) -> bool:
+    """Whether it is one of these; where it need not be whole, image and chart each of one."""
+    there = [each for each in known if each is not None]
+    if whole:
+        return pinned in there
+    return pinned.image in {each.image for each in there} and pinned.chart in {each.chart for each in there}
 
 
 def cut_off(history: History, heads: Collection[Head]) -> Iterator[tuple[str, str]]:
@@ -125,14 +152,6 @@ def _came_up(below: Rung, before: Entry, service: str, pinned: Pinned) -> bool:
         seen.healthy and seen.versions.get(service) == pinned and entry.logged <= before.logged
         for entry, seen in below.observed
     )
-
-
-def _asked(rung: Rung, before: Entry, service: str, pinned: Pinned) -> tuple[Entry, Request] | None:
-    """The last request, before a statement, that wanted a service so."""
-    for entry, request in reversed(rung.requests):
-        if entry.precedes(before) and request.purpose is not Purpose.UNPIN and request.services.get(service) == pinned:
-            return entry, request
-    return None
 
 
 def _allowed(rung: Rung, before: Entry, asked: Entry) -> bool:

@@ -181,7 +181,7 @@ class _Watch:
         problems += wrong
         if application is None or not image:
             return None, problems
-        revisions = application.status.sync.revisions
+        revisions = _applied(application)
         if any(_revisions(revisions)):
             return None, problems
         chart, revision = revisions
@@ -288,6 +288,14 @@ def _not_synced(application: Application) -> Iterator[str]:
         yield "nothing was synced yet"
     elif last.phase != "Succeeded":
         yield f"the last sync is {last.phase}{_because(last.message)}"
+
+
+def _applied(application: Application) -> Sequence[str]:
+    """What runs: what Argo CD compared with where that is what is there, else what it applied last."""
+    status = application.status
+    if status.sync.status == "Synced":
+        return status.sync.revisions
+    return status.operation_state.sync_result.revisions if status.operation_state else ()
 
 
 def _revisions(revisions: Sequence[str]) -> Iterator[str]:

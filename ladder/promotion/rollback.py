@@ -26,11 +26,12 @@ def rollback(ground: Ground, environment: str, to: str | None, at: datetime, by:
     or nothing to change.
     """
     rung = above_the_lowest(ground, environment)
-    found = _healthy(rung, to)
+    found = _healthy(ground, rung, to)
     if found is None:
         known = sorted({name_of(each.versions) for _, each in rung.observed if each.healthy})
         if to is None:
-            raise CheckFailed(f"{environment} was never observed healthy with other digests than it has")
+            told = f"{environment} was never observed healthy with other digests than it has, of the services it has"
+            raise CheckFailed(f"{told}, none of them revoked; `--to` names any of {', '.join(known) or 'none'}")
         accepted = f"one that was healthy in {environment}: {', '.join(known) or 'there is none'}"
         raise InputError(Problem(file="--to", message="was never seen healthy there", found=to, accepted=accepted))
     entry, observed = found
@@ -50,7 +51,8 @@ def rollback(ground: Ground, environment: str, to: str | None, at: datetime, by:
         rests_on=entry.digest,
         base=ground.commit,
     )
-    return Plan(request, {}, files, changed, tuple(_crossed(ground, rung, entry, observed.versions)))
+    warnings = (*_crossed(ground, rung, entry, observed.versions), *_revoked(ground, observed.versions))
+    return Plan(request, {}, files, changed, warnings)
 
 
 def unpin(ground: Ground, environment: str, at: datetime, by: str | None = None) -> Plan:
@@ -95,13 +97,29 @@ def _crossed(ground: Ground, rung: Rung, since: Entry, target: Mapping[str, Pinn
             yield f"{ran[image]} had {image} since, and what comes back may not live with what that left: {left}"
 
 
-def _healthy(rung: Rung, to: str | None) -> tuple[Entry, Observed] | None:
-    """The last healthy observation of that candidate; without a name, of the last digests but the current ones."""
-    current = rung.current
+def _healthy(ground: Ground, rung: Rung, to: str | None) -> tuple[Entry, Observed] | None:
+    """The last healthy observation of that candidate.
+
+    Without a name, of the last digests but those that the tree has, of the same services, none of them revoked.
+    """
+    now = {service: ground.version(rung.environment, service)[1] for service in ground.services(rung.environment)}
     for entry, observed in reversed(rung.observed):
+        versions = observed.versions
         if not observed.healthy:
             continue
-        wanted = name_of(observed.versions) == to if to else current and observed.versions != current.versions
-        if wanted:
-            return entry, observed
+        if to is None:
+            digests = {digest for each in versions.values() for digest in (each.image, each.chart)}
+            if versions == now or versions.keys() != now.keys() or digests & ground.promotion.revoked.keys():
+                continue
+        elif name_of(versions) != to:
+            continue
+        return entry, observed
     return None
+
+
+def _revoked(ground: Ground, target: Mapping[str, Pinned]) -> Iterator[str]:
+    """What comes back though it was revoked: who names it may have to."""
+    for service, each in sorted(target.items()):
+        for digest in (each.image, each.chart):
+            if digest in ground.promotion.revoked:
+                yield f"{service} comes back with {digest}, which is revoked: {ground.promotion.revoked[digest]}"

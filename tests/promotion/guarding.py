@@ -25,7 +25,9 @@ __all__ = [
     "new_service",
     "past",
     "promoted",
+    "removed",
     "reported",
+    "returning",
     "reverted",
     "seed",
     "soaked",
@@ -91,6 +93,19 @@ def new_service(yard: Yard, *above: str) -> None:
 def entering(yard: Yard, environment: str, image: str = digest("mail")) -> str:
     source, wanted = f"gitops/envs/{environment}/worker", Pinned(image=image, chart=PACKED)
     return yard.commit(yard.main, copied(yard, source, NEW.format(environment), wanted))
+
+
+def removed(yard: Yard) -> None:
+    """A service leaves prod, by a merge."""
+    yard.keep(dict.fromkeys(f"{PROD}/api/{each}.yaml" for each in ("values", "version")))
+
+
+def returning(yard: Yard, source: str, build: int | None = None) -> str:
+    """The head that brings it back with the digests of another rung, or of a build."""
+    versions = yard.versions(source)["api"]
+    if build is not None:
+        versions = versions.model_copy(update={"image": digest(f"image api {build}")})
+    return yard.commit(yard.main, copied(yard, f"{STAGING}/api", f"{PROD}/api", versions))
 
 
 def soaked(yard: Yard, environment: str) -> None:

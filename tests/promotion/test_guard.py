@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
 from ladder.contract.promotion import Freeze
 from ladder.errors import CheckFailed, InputError
+from ladder.promotion.guard import guard
 from ladder.promotion.statements import Pinned, Purpose, Request, name_of
 from tests.promotion.guarding import (
     DEV,
@@ -24,6 +26,7 @@ from tests.promotion.guarding import (
     new_service,
     past,
     promoted,
+    removed,
     reported,
     seed,
     soaked,
@@ -115,6 +118,18 @@ LEGAL: dict[str, tuple[str, Head]] = {
         lambda yard, _: yard.commit(
             yard.main, dict.fromkeys(f"{PROD}/api/{each}.yaml" for each in ("values", "version"))
         ),
+    ),
+    "a service that comes back to prod as it was": (
+        "settings",
+        lambda yard, _: (
+            yard.observe("prod"),
+            before := yard.main,
+            removed(yard),
+            yard.commit(
+                yard.main,
+                {path: yard.read(path, at=before) for path in (f"{PROD}/api/values.yaml", f"{PROD}/api/version.yaml")},
+            ),
+        )[3],
     ),
     "another seed in dev": ("settings", lambda yard, _: yard.commit(yard.main, seed(yard, "dev"))),
     "another seed in staging, once dev has it": (
@@ -208,6 +223,25 @@ def test_a_version_that_the_contract_refuses_is_bad_input(yard: Yard) -> None:
     head = yard.commit(yard.main, {f"{PROD}/api/version.yaml": b"image: {digest: latest}\n"})
     with pytest.raises(InputError, match=r"gitops/envs/prod/api/version\.yaml"):
         yard.guard(head)
+
+
+def test_a_statement_whose_number_was_taken_meanwhile_is_what_is_wrong_and_not_the_base(
+    yard: Yard, stated: Mapping[str, str]
+) -> None:
+    before = yard.main
+    yard.observe("prod")
+    stale, yard.main = yard.main, before
+    yard.merge(promoted(yard, stated))
+    (finding,) = yard.guard(stale).findings
+    assert finding.path == "evidence/prod/000001-observed.sigstore.json"
+
+
+def test_a_project_below_its_repositorys_top_is_not_guarded(yard: Yard) -> None:
+    below = {f"sub/{path}": yard.read(path) for path in ("promotion.yaml", "Pulumi.dev.yaml")}
+    head = yard.keep(below)
+    (yard.root / "sub").mkdir()
+    with yard.ground() as ground, pytest.raises(InputError, match="is a folder of the repository"):
+        guard(replace(ground, root=yard.root / "sub"), head, yard.now, str)
 
 
 def test_broken_evidence_of_the_base_itself_is_told_as_such(yard: Yard) -> None:

@@ -21,8 +21,11 @@ from tests.promotion.guarding import (
     new_service,
     past,
     promoted,
+    removed,
+    returning,
     reverted,
     seed,
+    soaked,
     statement,
 )
 from tests.promotion.ladders import GREEN, digest
@@ -216,6 +219,68 @@ ILLEGAL: dict[str, tuple[Head, str]] = {
     "a promotion past its gates, too late": (
         lambda yard, stated: promoted(yard, stated, **past(yard, expires=as_moment(yard.now - timedelta(hours=1)))),
         "what let it past its gates ended at",
+    ),
+    "attributes at the top": (
+        lambda yard, _: yard.commit(yard.main, {".gitattributes": b"gitops/** working-tree-encoding=UTF-16LE\n"}),
+        ".gitattributes: would have git write other files than it keeps",
+    ),
+    "attributes beside the environments": (
+        lambda yard, _: yard.commit(yard.main, {"gitops/.gitattributes": b"* ident\n"}),
+        "gitops/.gitattributes: would have git write other files",
+    ),
+    "attributes of evidence": (
+        lambda yard, _: yard.commit(yard.main, {"evidence/.gitattributes": b"* eol=crlf\n"}),
+        "evidence/.gitattributes: ",
+    ),
+    "half of a service removed": (
+        lambda yard, _: yard.commit(yard.main, {f"{PROD}/api/version.yaml": None}),
+        "gitops/envs/prod/api: would be half a service",
+    ),
+    "the other half removed": (
+        lambda yard, _: yard.commit(yard.main, {f"{PROD}/api/values.yaml": None}),
+        "gitops/envs/prod/api: would be half a service",
+    ),
+    "a service that was removed, back with another digest": (
+        lambda yard, _: (yard.observe("prod"), removed(yard), returning(yard, "staging"))[2],
+        "gitops/envs/prod/api/version.yaml: prod had it before, with the image",
+    ),
+    "a service that only a request ever wanted otherwise": (
+        lambda yard, stated: (yard.merge(promoted(yard, stated)), removed(yard), returning(yard, "dev", build=2))[2],
+        "prod had it before, with the image",
+    ),
+    "a new service while a rollback pins the rung": (
+        lambda yard, stated: (
+            new_service(yard),
+            yard.state(yard.request("staging", Purpose.ROLLBACK, yard.versions("staging"), rests_on=stated["staging"])),
+            entering(yard, "staging"),
+        )[2],
+        "enters staging while a rollback pins it",
+    ),
+    "a new service in prod that nobody looked at for long": (
+        lambda yard, _: (
+            new_service(yard, "staging"),
+            soaked(yard, "staging"),
+            yard.wait(timedelta(days=300)),
+            entering(yard, "prod"),
+        )[3],
+        "staging was not observed since",
+    ),
+    "a promotion whose soak began anew since it was asked for": (
+        lambda yard, stated: (
+            head := promoted(yard, stated),
+            yard.observe("staging", "a pod is gone"),
+            yard.observe("staging"),
+            head,
+        )[3],
+        "staging was not healthy all the time since: its soak began anew",
+    ),
+    "a stack removed": (
+        lambda yard, _: yard.commit(yard.main, {"Pulumi.staging.yaml": None}),
+        "Pulumi.staging.yaml: would make another ladder",
+    ),
+    "a stack file that is a link": (
+        lambda yard, _: yard.commit(yard.main, {"Pulumi.qa.yaml": "/etc/hostname"}),
+        "Pulumi.qa.yaml: is a symbolic link",
     ),
     "evidence altered": (
         lambda yard, _: yard.commit(yard.main, {first(yard): b"x"}),

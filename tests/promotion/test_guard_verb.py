@@ -88,6 +88,48 @@ def test_a_pull_request_that_edits_the_rules_is_held_against_those_it_would_repl
     assert "promotion.yaml: by these rules the evidence is not believed: " in told.out
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        ("folder: evidence", "folder: proof", "evidence.folder would be proof, not evidence"),
+        ("bucket: evidence", "bucket: logs", "evidence.bucket would be logs, not evidence"),
+    ],
+)
+def test_evidence_is_not_put_out_of_sight(place: Place, old: str, new: str, says: str) -> None:
+    soaked(place)
+    rules = place.root / "promotion.yaml"
+    assert old in rules.read_text()
+    rules.write_text(rules.read_text().replace(old, new))
+    told = place.ladder(*BASE, "--head", proposed(place))
+    assert told.code == 1
+    assert says in told.out
+
+
+def test_whoever_signed_a_load_report_stays_who_may(place: Place) -> None:
+    name = soaked(place)
+    place.git("fetch", "--quiet", "origin")
+    done = place.ladder("promote", name, "--to", "prod", "--load-report", str(report(place)), "--no-pr")
+    assert done.code == 0, done.err
+    place.merge(f"promotion/prod/{name}")
+    rules = place.root / "promotion.yaml"
+    rules.write_text(rules.read_text().replace("workflows/load.yml", "workflows/loadtest.yml"))
+    place.git("fetch", "--quiet", "origin")
+    told = place.ladder(*BASE, "--head", proposed(place))
+    assert told.code == 1
+    assert "rests for load on sha256:" in told.out
+
+
+def test_attributes_that_were_merged_past_the_guard_change_nothing_that_is_read(place: Place) -> None:
+    soaked(place)
+    (place.root / ".gitattributes").write_text("evidence/** working-tree-encoding=UTF-16LE\ngitops/** eol=crlf\n")
+    place.git("add", ".gitattributes")
+    place.git("commit", "--quiet", "--message", "Past it")
+    place.git("push", "--quiet", "origin", "HEAD:main")
+    assert place.ladder("lineage").code == 0
+    repaired = place.git("commit-tree", "HEAD~1^{tree}", "-p", "HEAD", "-m", "Without")
+    assert place.ladder(*BASE, "--head", repaired).code == 0
+
+
 def test_rules_that_still_believe_the_evidence_may_be_merged(place: Place) -> None:
     soaked(place)
     rules = place.root / "promotion.yaml"

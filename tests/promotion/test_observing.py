@@ -74,6 +74,18 @@ def test_what_all_agree_on_is_green(settings: StackSettings, objects: Objects) -
     assert before <= observation.at <= datetime.now(UTC)
 
 
+def test_a_chart_that_waits_for_its_sync_is_not_said_to_run(settings: StackSettings, objects: Objects) -> None:
+    """Argo CD compares with what is wanted, long before that is applied."""
+    status = objects[APPLICATIONS][0]["status"]
+    status["sync"] = {"status": "OutOfSync", "revisions": [CHART, COMMIT]}
+    status["operationState"]["syncResult"] = {"revisions": [OTHER, COMMIT]}
+    observation = seen(settings, objects)
+    assert observation.services["web"].chart == OTHER
+    assert observation.problems
+    del status["operationState"]["syncResult"]
+    assert "web" not in seen(settings, objects).services
+
+
 def test_pods_that_are_over_or_end_are_not_counted(settings: StackSettings, objects: Objects) -> None:
     evicted, ending = pod("web-0"), pod("web-3")
     evicted["status"]["phase"] = "Failed"

@@ -110,3 +110,49 @@ def test_what_was_asked_to_enter_may_have_left_something_though_nobody_saw_it(pl
     told = place.ladder("rollback", "--env", "prod", "--to", name_of(old), "--dry-run", "--no-render")
     assert told.code == 0
     assert f"web had {NEXT} since" in told.err
+
+
+def test_by_default_it_goes_back_from_what_the_tree_has_though_nobody_saw_it_run_yet(
+    place: Place, began: datetime
+) -> None:
+    runs(place, OLD)
+    place.observe("prod", began)
+    last = runs(place, NEW)
+    place.observe("prod", began + timedelta(hours=1))
+    runs(place, NEXT)
+    place.keep("Merged, and not seen yet")
+    assert place.ladder("rollback", "--env", "prod", "--no-pr").code == 0
+    place.git("fetch", "--quiet", "origin")
+    assert f"origin/rollback/prod/{name_of(last)}" in place.git("branch", "--remotes")
+
+
+def test_by_default_it_does_not_go_back_to_what_was_revoked_and_warns_of_it_where_it_is_named(
+    place: Place, began: datetime
+) -> None:
+    older = runs(place, OLD)
+    place.observe("prod", began)
+    revoked = runs(place, NEW)
+    place.observe("prod", began + timedelta(hours=1))
+    runs(place, NEXT)
+    rules = place.root / "promotion.yaml"
+    rules.write_text(rules.read_text().replace("revoked: {}", f"revoked: {{{NEW}: loses orders}}"))
+    place.observe("prod", began + timedelta(hours=2))
+    assert place.ladder("rollback", "--env", "prod", "--no-pr").code == 0
+    place.git("fetch", "--quiet", "origin")
+    assert f"origin/rollback/prod/{name_of(older)}" in place.git("branch", "--remotes")
+    told = place.ladder("rollback", "--env", "prod", "--to", name_of(revoked), "--no-pr")
+    assert told.code == 0
+    assert f"warning: web comes back with {NEW}, which is revoked: loses orders" in told.err
+
+
+def test_by_default_it_does_not_go_back_to_other_services_than_there_are(place: Place, began: datetime) -> None:
+    held = runs(place, OLD)
+    place.observe("prod", began)
+    mail = place.root / "gitops/envs/prod/mail"
+    mail.mkdir()
+    for name in ("values.yaml", "version.yaml"):
+        (mail / name).write_text((place.root / f"gitops/envs/prod/worker/{name}").read_text())
+    place.observe("prod", began + timedelta(hours=1))
+    told = place.ladder("rollback", "--env", "prod")
+    assert told.code == 1
+    assert f"of the services it has, none of them revoked; `--to` names any of {name_of(held)}" in told.err

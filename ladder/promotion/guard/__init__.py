@@ -13,7 +13,8 @@ from typing import Any
 
 from ladder.contract.promotion import PROMOTION
 from ladder.contract.types import duration
-from ladder.errors import CheckFailed
+from ladder.errors import CheckFailed, InputError, Problem
+from ladder.git import said
 from ladder.promotion import Broken
 from ladder.promotion.delta import Delta
 from ladder.promotion.ground import Ground
@@ -54,6 +55,9 @@ def guard(ground: Ground, head: str, at: datetime, pack: Pack) -> Verdict:
     Raises CheckFailed where both cannot be merged, or the base's own evidence is broken, and InputError for settings or
     overlays of the pull request that the contract refuses.
     """
+    if below := said(ground.root, "rev-parse", "--show-prefix").strip():
+        accepted = "a project at its repository's top: Argo CD reads delivery.path from there"
+        raise InputError(Problem(file=below, message="is a folder of the repository", accepted=accepted))
     tree = merged(ground.root, ground.commit, head)
     case = Case(ground, Delta.of(ground.root, ground.commit, tree), tree, at, pack)
     if findings := [*misshapen(case), *rewritten(case)]:
@@ -147,6 +151,8 @@ def _overtaken(case: Case, added: Appended, request: Request) -> Iterator[str]:
         soaking = below.soaking(duration(promotion.soak.gap))
         if soaking is None or soaking.versions != request.services:
             yield f"{below.environment} was not last observed running {request.candidate}, healthy"
+        elif (rests := below.chain.find(request.rests_on)) is not None and rests.logged < soaking.since:
+            yield f"{below.environment} was not healthy all the time since: its soak began anew"
         elif past is None and case.at - soaking.seen > duration(promotion.soak.gap):
             yield f"{below.environment} was not observed since {as_moment(soaking.seen)}"
     for service, each in sorted(request.services.items()):

@@ -13,7 +13,7 @@ from ladder.errors import InputError
 from ladder.promotion.edit import pinned, with_digests
 from ladder.promotion.guard.evidence import Appended
 from ladder.promotion.guard.findings import Case, Finding
-from ladder.promotion.statements import Pinned, Purpose, Request
+from ladder.promotion.statements import Pinned, Purpose, Request, as_moment
 from ladder.proposed import beside_the_chart
 from ladder.tree import CHART, VERSION
 
@@ -99,19 +99,32 @@ class Changes:
 
     def _entering(self, change: Change) -> Iterator[Finding]:
         """A service that is new in a rung has the digests that the rung below was last observed running."""
-        ground, history = self.case.ground, self.appended.before
+        history, after = self.appended.before, change.after
         below = history.below(change.environment)
-        if below is None:
+        if below is None or after is None:
             return
-        soaking = below.soaking(duration(ground.promotion.soak.gap))
-        if soaking is None or soaking.versions.get(change.service) != change.after:
-            message = f"{below.environment} was not last observed running {change.service} at these digests, healthy"
-            yield Finding(
-                change.path, message, f"let {below.environment} run it first, and take the digests it has there"
-            )
-        elif change.environment == ground.ladder[-1] and soaking.seen - soaking.since < ground.promotion.soak_time:
-            message = f"has not soaked in {below.environment} for {ground.promotion.soak.duration} yet"
+        rung, promotion = history.rung(change.environment), self.case.ground.promotion
+        for digest in sorted({after.image, after.chart} & promotion.revoked.keys()):
+            yield Finding(change.path, f"{digest} is revoked: {promotion.revoked[digest]}", "another build")
+        if last := rung.last(change.service):
+            if last != after:
+                message = f"{change.environment} had it before, with the image {last.image} and the chart {last.chart}"
+                yield Finding(change.path, message, "let it come back as it was; digests enter by `ladder promote`")
+            return
+        if rung.hold is not None:
+            yield Finding(change.path, f"enters {change.environment} while a rollback pins it", "unpin it first")
+        final, frozen = rung is history.rungs[-1], promotion.freeze_at(self.case.at)
+        if final and frozen is not None:
+            yield Finding(change.path, f"{frozen[0]}: {frozen[1].reason}", f"wait until {frozen[1].until}")
+        soaking, lower = below.soaking(duration(promotion.soak.gap)), below.environment
+        if soaking is None or soaking.versions.get(change.service) != after:
+            message = f"{lower} was not last observed running {change.service} at these digests, healthy"
+            yield Finding(change.path, message, f"let {lower} run it first, and take the digests it has there")
+        elif final and soaking.seen - soaking.since < promotion.soak_time:
+            message = f"has not soaked in {lower} for {promotion.soak.duration} yet"
             yield Finding(change.path, message, "wait until it has")
+        elif final and self.case.at - soaking.seen > duration(promotion.soak.gap):
+            yield Finding(change.path, f"{lower} was not observed since {as_moment(soaking.seen)}", "observe it again")
 
     def _packed(self, changes: list[Change]) -> Iterator[Finding]:
         """The lowest rung's chart is the one that this very commit has."""

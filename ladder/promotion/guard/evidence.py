@@ -58,19 +58,23 @@ def appended(case: Case) -> Appended | Finding:
     """
     ground, evidence = case.ground, case.ground.promotion.evidence
     added = [path for path in case.below(evidence.folder) if case.delta.added(path)]
+    folder = ground.project / evidence.folder
     for path, content in case.delta.contents(added, after=True).items():
         file = ground.project / path
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(content)
     try:
-        chains = read_chains(ground.project / evidence.folder, ground.ladder, evidence.signers, ground.verify)
+        chains = read_chains(folder, ground.ladder, evidence.signers, ground.verify)
         after = History.of([*chains.values()])
     except Broken as error:
         file, _, why = str(error).partition(": ")
         path = f"{evidence.folder}/{file}"
         if path in added:
             return Finding(path, why, _AGAIN)
-        raise
+        for each in added:
+            (ground.project / each).unlink()
+        History.of([*read_chains(folder, ground.ladder, evidence.signers, ground.verify).values()])
+        return Finding(next(iter(added), path), f"makes {path} stand where it cannot: {why}", _AGAIN)
     new = [entry for chain in chains.values() for entry in chain.entries if f"{evidence.folder}/{entry.file}" in added]
     held = {entry.digest for entry in new}
     before = [Rung(Chain(each.environment, _without(each, held))) for each in chains.values()]

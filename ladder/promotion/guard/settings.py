@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 from ladder.changes.commits import checked_out
 from ladder.contract import ladder_settings
@@ -10,16 +11,18 @@ from ladder.contract.overlay import Objects, Overlay, Seed
 from ladder.contract.overlay_rules import brought_stores
 from ladder.contract.problems import checked
 from ladder.contract.promotion import PROMOTION, read_promotion
-from ladder.errors import InputError, LadderError
-from ladder.promotion import Broken
-from ladder.promotion.chain import Verify, read_chains
+from ladder.errors import CheckFailed, InputError, LadderError
+from ladder.promotion.chain import Verify
 from ladder.promotion.guard.findings import Case, Finding
+from ladder.promotion.lineage import unreported
+from ladder.proposed import STACK_FILE
 from ladder.strict_yaml import parse
 from ladder.tree import VALUES, VERSION
 from ladder.variables import OBJECT_STORE
 
 __all__ = ["foreign_images", "images", "other_rules", "other_sources"]
 
+_ADMINISTRATOR = "an administrator's merge, past this check, after every rung was looked at"
 _SOURCE = ("repository", "branch", "path", "chart")
 
 
@@ -62,38 +65,57 @@ def foreign_images(case: Case) -> Iterator[Finding]:
 
 
 def other_sources(case: Case) -> Iterator[Finding]:
-    """Stack files that would deliver from elsewhere. Raises InputError for settings that the contract refuses."""
-    before = case.ground.stacks
-    if not any(f"Pulumi.{stack}.yaml" in case.delta.changed for stack in before):
+    """Stack files that would deliver from elsewhere, or make another ladder. Raises InputError for refused settings."""
+    if not any(STACK_FILE.fullmatch(path) for path in case.delta.changed):
         return
     with checked_out(case.ground.root, case.tree, without=(VALUES, VERSION)) as project:
         after = ladder_settings(project, equal=False)
-    for stack, settings in sorted(after.items()):
-        for field in _SOURCE if stack in before else ():
-            old, new = (getattr(each.delivery, field) for each in (before[stack], settings))
+    before = case.ground.stacks
+    rungs, wanted = ({name: each.environment.rung for name, each in end.items()} for end in (before, after))
+    for stack in sorted(rungs.keys() | wanted.keys()):
+        if rungs.get(stack) != wanted.get(stack):
+            message = "would make another ladder: the evidence speaks of the rungs that there are"
+            yield Finding(f"Pulumi.{stack}.yaml", message, _ADMINISTRATOR)
+    for stack in sorted(before.keys() & after.keys()):
+        for field in _SOURCE:
+            old, new = (getattr(each.delivery, field) for each in (before[stack], after[stack]))
             if old != new:
                 message = f"delivery.{field} would be {new}, not {old}: everything would come from elsewhere"
-                instead = "an administrator's merge, past this check, after every rung was looked at"
-                yield Finding(f"Pulumi.{stack}.yaml", message, instead)
+                yield Finding(f"Pulumi.{stack}.yaml", message, _ADMINISTRATOR)
 
 
 def other_rules(case: Case) -> Iterator[Finding]:
-    """Rules of promotion by which the evidence that there is would not be believed any more."""
-    root = case.ground.promotion.sigstore.trusted_root
-    if not {PROMOTION, root} & set(case.delta.changed):
+    """Rules of promotion by which the evidence that there is would not be found, or not be believed, any more."""
+    ground = case.ground
+    if not {PROMOTION, ground.promotion.sigstore.trusted_root} & set(case.delta.changed):
         return
     from ladder.promotion.sigstore import Trust
 
-    with checked_out(case.ground.root, case.tree, without=(VALUES, VERSION)) as project:
+    with checked_out(ground.root, case.tree, without=(VALUES, VERSION)) as project:
         try:
             rules = read_promotion(project)
             verify: Verify = Trust.of(project, rules.sigstore).verify
-            read_chains(project / rules.evidence.folder, case.ground.ladder, rules.evidence.signers, verify)
-        except Broken as error:
-            message = f"by these rules the evidence is not believed: {error}"
-            yield Finding(PROMOTION, message, "keep who signed, and whom that is believed of, as the evidence has it")
         except LadderError as error:
             yield Finding(PROMOTION, str(error), "rules as schemas/promotion.schema.json describes them")
+            return
+        for field in ("folder", "bucket"):
+            old, new = (getattr(each.evidence, field) for each in (ground.promotion, rules))
+            if old != new:
+                message = f"evidence.{field} would be {new}, not {old}: what was stated would be out of sight"
+                yield Finding(PROMOTION, message, _ADMINISTRATOR)
+                return
+        by_them = replace(ground, project=project, promotion=rules, verify=verify)
+        try:
+            wrong = [f"{where}: {what}" for where, what in unreported(by_them)]
+        except CheckFailed as error:
+            wrong = [str(error)]
+        known = {f"{where}: {what}" for where, what in unreported(replace(ground))}
+        for each in wrong:
+            if each not in known:
+                message = f"by these rules the evidence is not believed: {each}"
+                yield Finding(
+                    PROMOTION, message, "keep who signed, and whom that is believed of, as the evidence has it"
+                )
 
 
 def _images(contents: Mapping[str, bytes], path: str | None, service: str) -> Mapping[str, str]:

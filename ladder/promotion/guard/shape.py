@@ -10,10 +10,12 @@ from ladder.contract.promotion import PROMOTION
 from ladder.contract.types import DNS_LABEL
 from ladder.promotion.guard.findings import Case, Finding
 from ladder.promotion.kept import REPORTS
-from ladder.proposed import odd
+from ladder.proposed import STACK_FILE, odd
 from ladder.tree import OVERRIDES, VALUES, VERSION
 
 __all__ = ["misshapen"]
+
+_ATTRIBUTES = ".gitattributes"
 
 
 def misshapen(case: Case) -> Iterator[Finding]:
@@ -21,7 +23,8 @@ def misshapen(case: Case) -> Iterator[Finding]:
     ground, delta = case.ground, case.delta
     evidence, services = ground.promotion.evidence.folder, case.services_folder
     gitops = PurePosixPath(services).parent.as_posix()
-    guarded = {PROMOTION, evidence, services, *(f"Pulumi.{stack}.yaml" for stack in ground.stacks)}
+    files = {PROMOTION, *(path for path in (*delta.before, *delta.after) if STACK_FILE.fullmatch(path))}
+    guarded = {evidence, services, *files}
     above = {parent.as_posix() for each in guarded for parent in PurePosixPath(each).parents if parent.name}
     for path in sorted(above & delta.after.keys()):
         yield Finding(path, "stands where a folder must be", "leave the folder as it is")
@@ -31,6 +34,18 @@ def misshapen(case: Case) -> Iterator[Finding]:
     there = [replace(each, size=0) if each.path.startswith(f"{evidence}/{REPORTS}/") else each for each in there]
     for problem in odd(there):
         yield Finding(problem.file, problem.message, f"use {problem.accepted}")
+    reads = {"", *(f"{each}/" for each in above | {gitops, evidence, services})}
+    for path in sorted(
+        path for path in delta.changed if PurePosixPath(path).name == _ATTRIBUTES and path in delta.after
+    ):
+        folder = path.removesuffix(_ATTRIBUTES)
+        if folder in reads or path in inside:
+            message = "would have git write other files than it keeps, and others than are looked at here"
+            yield Finding(path, message, "no attributes above what is delivered, nor beside it")
+    for folder in sorted({PurePosixPath(path).parent.as_posix() for path in case.below(services)}):
+        halves = [f"{folder}/{name}" for name in (VALUES, VERSION)]
+        if len([path for path in halves if path in delta.after]) == 1:
+            yield Finding(folder, "would be half a service", f"{VALUES} and {VERSION} come and go together")
     for path in sorted(inside):
         if path not in delta.after:
             continue
