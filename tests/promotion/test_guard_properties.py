@@ -233,9 +233,9 @@ class Ladders(RuleBasedStateMachine):
             case _ if environment == "staging":
                 return (versions, request.rests_on) in self.cuts
             case _:
-                last = [each for each in self.seen if each.environment == "staging"][-1]
-                there = any((each.environment, each.versions) == ("staging", versions) for each in rests)
-                return there and last.healthy and last.versions == versions
+                there = [each for each in self.seen if each.environment == "staging"]
+                at = [number for number, each in enumerate(there) if each.stated == request.rests_on]
+                return bool(at) and all(each.healthy and each.versions == versions for each in there[at[0] :])
 
     def in_turn(self, request: Request) -> bool:
         """Whether the rung is free for a candidate: the one it holds is older, and has climbed or is superseded."""
