@@ -96,7 +96,7 @@ def accepts(verb: str, *arguments: str) -> None:
 
 
 NOTHING = dict.fromkeys(
-    ("CANDIDATE", "ENVIRONMENT", "LOAD_REPORT", "SUPERSEDE", "REASON", "SECOND", "SERVICE", "DIGEST"), ""
+    ("CANDIDATE", "ENVIRONMENT", "LOAD_REPORT", "SUPERSEDE", "REASON", "SECOND", "SERVICE", "DIGEST", "BRANCH"), ""
 )
 DIGEST = f"sha256:{'0a' * 32}"
 EVIL = "--dry-run $(touch evil) `touch evil`; touch evil\n'\""
@@ -116,6 +116,11 @@ def promoted(directory: Path, verb: str, **inputs: str) -> list[str]:
     [
         ("cut", {}, ["cut"]),
         ("pin", {"SERVICE": "web", "DIGEST": DIGEST}, ["pin", f"--digest={DIGEST}", "--", "web"]),
+        (
+            "pin",
+            {"SERVICE": "mail", "DIGEST": DIGEST, "BRANCH": "mail"},
+            ["pin", f"--digest={DIGEST}", "--onto=mail", "--", "mail"],
+        ),
         ("rollback", {"ENVIRONMENT": "prod"}, ["rollback", "--env=prod"]),
         ("rollback", {"ENVIRONMENT": "prod", "CANDIDATE": "rc-1"}, ["rollback", "--env=prod", "--to=rc-1"]),
         ("unpin", {"ENVIRONMENT": "prod"}, ["rollback", "--env=prod", "--unpin"]),

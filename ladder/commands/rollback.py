@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from contextlib import nullcontext
 from datetime import UTC, datetime
@@ -84,6 +85,9 @@ def _deliver(ground: Ground, environment: str) -> None:
     from ladder.promotion.deliver import deliver
     from sandbox.progress import Silent, shown
 
+    # The windows are put back however it is ended, but for what no program hears of.
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.default_int_handler)
     with shown() if sys.stderr.isatty() else nullcontext(Silent()) as progress:
         lines = deliver(ground, environment, progress)
     for line in lines:

@@ -12,6 +12,7 @@ from collections.abc import Generator, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from typing import Any, cast
 
 import boto3
@@ -134,6 +135,9 @@ class Anchors:
         answer = self._call("get_object", Key=key, VersionId=version)
         if answer.get("ObjectLockMode") not in _LOCKED:
             raise CheckFailed(f"{self.name}/{key} is not locked: it could be taken back")
+        until = answer.get("ObjectLockRetainUntilDate")
+        if until is None or until <= datetime.now(UTC):
+            raise CheckFailed(f"{self.name}/{key} was locked until {until}: it could be taken back since")
         try:
             body = _Body.model_validate_json(answer["Body"].read(_LARGEST))
         except ValidationError as error:

@@ -19,7 +19,18 @@ from ladder.contract.promotion import Signers, Workflow
 from ladder.promotion import Broken
 from ladder.promotion.statements import Kind, Link, digest_of, moment, parse, signer_of
 
-__all__ = ["LARGEST", "Chain", "Entry", "Head", "Signed", "Verify", "file_name", "read_chain", "read_chains"]
+__all__ = [
+    "LARGEST",
+    "Chain",
+    "Entry",
+    "Head",
+    "Signed",
+    "Verify",
+    "file_name",
+    "misplaced",
+    "read_chain",
+    "read_chains",
+]
 
 LARGEST = 1024 * 1024
 """The largest statement that is read, in bytes."""
@@ -141,12 +152,13 @@ def _entry(
         link = parse(signed.statement)
     except Broken as error:
         raise Broken(f"{file}: {error}") from error
-    for wrong in _misplaced(link, Kind(match[2]), environment, before, signed.logged):
+    for wrong in misplaced(link, Kind(match[2]), environment, before, signed.logged):
         raise Broken(f"{file}: {wrong}")
     return Entry(file, digest_of(content), signed.logged, link)
 
 
-def _misplaced(link: Link, kind: Kind, environment: str, before: Sequence[Entry], logged: datetime) -> Iterator[str]:
+def misplaced(link: Link, kind: Kind, environment: str, before: Sequence[Entry], logged: datetime) -> Iterator[str]:
+    """What is wrong with a statement of that kind and time as the next of a chain."""
     previous = before[-1] if before else None
     if link.kind is not kind:
         yield f"says it is of the kind {link.kind}"

@@ -89,11 +89,16 @@ class GitHub:
         return self.ask("GET", path, TypeAdapter(_Comparison), params={"per_page": "1"}).status
 
     def pull_request(self, branch: str, base: str, title: str, body: str) -> tuple[str, bool]:
-        """The open pull request of a branch, made where there is none: its address, and whether it is new."""
+        """The open pull request of a branch, made where there is none: its address, and whether it is new.
+
+        One that is open says what is asked for now: its gates may have been green, and not be any more.
+        """
         query = {"head": f"{self._owner}:{branch}", "base": base, "state": "open", "per_page": "1"}
         found = self.ask("GET", f"{self.base}/pulls", TypeAdapter(list[_Pull]), params=query)
         if found:
-            return found[0].html_url, False
+            told = {"title": title, "body": body}
+            path = f"{self.base}/pulls/{found[0].number}"
+            return self.ask("PATCH", path, TypeAdapter(_Pull), json=told).html_url, False
         made = {"title": title, "head": branch, "base": base, "body": body, "maintainer_can_modify": False}
         return self.ask("POST", f"{self.base}/pulls", TypeAdapter(_Pull), json=made).html_url, True
 

@@ -24,6 +24,7 @@ from ladder.promotion.statements import (
     digest_of,
     name_of,
 )
+from ladder.untrusted import visible
 
 __all__ = ["Event", "cut_off", "events", "unexplained", "unreported"]
 
@@ -193,14 +194,14 @@ def _says(link: object) -> str:
             return f"built of {source.commit} by {source.run}"
         case Request(past_gates=past) if past is not None:
             closed = ", ".join(sorted(name for name, gate in link.gates.items() if not gate.green)) or "none"
-            until = f"until {past.expires}, review due {past.review_due}"
-            return f"{link.purpose}, PAST ITS GATES ({closed}) by {link.by} with {past.second} {until}: {past.reason}"
+            until = f"until {past.expires}, review due {past.review_due}: {visible(past.reason, 500)}"
+            return f"{link.purpose}, PAST ITS GATES ({closed}) by {link.by} with {past.second} {until}"
         case Request():
             green = ", ".join(sorted(name for name, gate in link.gates.items() if gate.green))
             return f"{link.purpose}{f'; green: {green}' if green else ''}"
         case Approval():
             return f"approved by {link.approver} in #{link.pull_request}; merged as {link.merged}"
         case Observed():
-            return "healthy" if link.healthy else f"not healthy: {link.problems[0]}"
+            return "healthy" if link.healthy else f"not healthy: {visible(link.problems[0], 1000)}"
         case _:
             return ""

@@ -179,9 +179,10 @@ def _past(ground: Ground, wish: Wish) -> PastGates | None:
     # To GitHub a login is the same in whatever case it is written.
     if wish.by.casefold() == second.casefold():
         raise InputError(Problem(file="--second", message="is the same person", found=second, accepted="another one"))
-    if len(reason) not in _REASON:
-        accepted = f"{_REASON.start} to {_REASON.stop - 1} characters: whoever reviews it reads nothing else"
-        raise InputError(Problem(file="--break-glass", message="is no reason", found=reason[:120], accepted=accepted))
+    if len(reason) not in _REASON or not reason.isprintable():
+        accepted = f"{_REASON.start} to {_REASON.stop - 1} characters on one line, which is all that a reviewer reads"
+        found = ascii(reason[:120])[1:-1]
+        raise InputError(Problem(file="--break-glass", message="is no reason", found=found, accepted=accepted))
     rules = ground.promotion.break_glass
     return PastGates(
         second=second,

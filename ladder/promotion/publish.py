@@ -14,7 +14,7 @@ from pathlib import Path
 from ladder.errors import CheckFailed
 from ladder.git import git, said
 from ladder.promotion import Broken
-from ladder.promotion.chain import file_name
+from ladder.promotion.chain import LARGEST, file_name, misplaced
 from ladder.promotion.ground import Ground
 from ladder.promotion.promote import Plan
 from ladder.promotion.statements import Kind, Link, as_statement, signer_of
@@ -39,16 +39,23 @@ class _Place:
 
 
 def signed_file(ground: Ground, link: Link, sign: Sign) -> Mapping[str, bytes]:
-    """The statement's file. Raises CheckFailed where whoever runs this may not sign it, so that no chain has it."""
+    """The statement's file. Raises CheckFailed where it would not be believed as the next of its chain."""
     bundle = sign(as_statement(link))
     evidence = ground.promotion.evidence
     signer = signer_of(Kind(link.kind), evidence.signers)
     try:
-        if ground.verify(bundle, signer).statement != as_statement(link):
+        signed = ground.verify(bundle, signer)
+        if signed.statement != as_statement(link):
             raise Broken("holds another statement")
     except Broken as error:
         what = f"an {link.kind}" if link.kind in {Kind.APPROVAL, Kind.OBSERVED} else f"a {link.kind}"
         raise CheckFailed(f"only {signer.subject} may state {what}: what was signed here {error}") from error
+    before = ground.history.rung(link.environment).chain.entries
+    wrong = [*misplaced(link, Kind(link.kind), link.environment, before, signed.logged)]
+    if len(bundle) > LARGEST:
+        wrong.append(f"is larger than {LARGEST} bytes")
+    if wrong:
+        raise CheckFailed(f"what was signed {wrong[0]}: nobody could read the chain with it; run this again")
     return {f"{evidence.folder}/{link.environment}/{file_name(link)}": bundle}
 
 

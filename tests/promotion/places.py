@@ -58,6 +58,9 @@ class Elsewhere(Answering):
             told: Any = {"total_count": len(self.checks), "check_runs": [*map(self._run, self.checks)]}
         elif asked.path.endswith("/pulls") and asked.method == "GET":
             told = [each for each in self.pulls if asked.query["head"] == f"acme:{each['head']}"]
+        elif asked.method == "PATCH" and (number := asked.path.rpartition("/pulls/")[2]).isdecimal():
+            self.pulls[int(number) - 1] |= json.loads(asked.body)
+            told = self.pulls[int(number) - 1]
         elif asked.path.endswith("/pulls"):
             self.pulls.append(json.loads(asked.body) | self._pull())
             told = self.pulls[-1]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -136,3 +137,45 @@ def test_a_rung_is_not_skipped(place: Place) -> None:
     told = place.ladder("promote", name, "--to", "prod")
     assert told.code == 1
     assert "staging was not last observed running" in told.err
+
+
+def test_a_pull_request_that_is_open_says_what_is_asked_for_now(place: Place) -> None:
+    """A promotion that was green once, and is past its gates now, is marked so where it is reviewed."""
+    name = soaked(place)
+    asked = ("promote", name, "--to", "prod", "--load-report", str(report(place)))
+    assert place.ladder(*asked).code == 0
+    assert "Past its gates" not in place.elsewhere.pulls[0]["body"]
+    place.elsewhere.rate = "0.5"
+    past = ("--by", "octocat", "--break-glass", "customers cannot pay", "--second", "hubot")
+    assert place.ladder(*asked, *past).code == 0
+    (pull,) = place.elsewhere.pulls
+    assert "**Past its gates**, by `octocat` with `hubot`" in pull["body"]
+
+
+@pytest.mark.parametrize("reason", ["short", "x" * 501, "customers\ncannot pay", "customers\x1b[2K cannot pay"])
+def test_a_reason_that_nobody_could_review_is_bad_input(place: Place, reason: str) -> None:
+    name = soaked(place)
+    past = ("--by", "octocat", "--break-glass", reason, "--second", "hubot")
+    told = place.ladder("promote", name, "--to", "prod", *past)
+    assert told.code == 2
+    assert "--break-glass: is no reason" in told.err
+
+
+def test_a_statement_that_nobody_could_read_is_not_pushed(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A clock that is wrong, or a registry that took its time: the chain would be broken for everybody."""
+    place.build()
+    place.observe("dev", datetime.now(UTC) - timedelta(hours=1))
+    before = place.git("rev-parse", "main", at=place.bare)
+    monkeypatch.setattr("ladder.commands.cut.datetime", Late)
+    told = place.ladder("cut")
+    assert told.code == 1
+    assert "nobody could read the chain with it" in told.err
+    assert place.git("rev-parse", "main", at=place.bare) == before
+
+
+class Late(datetime):
+    """A quarter of an hour ago."""
+
+    @classmethod
+    def now(cls, tz: Any = None) -> Any:
+        return datetime.now(tz) - timedelta(minutes=15)

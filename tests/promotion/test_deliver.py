@@ -145,12 +145,13 @@ def test_a_failed_sync_is_told_and_the_windows_are_as_declared(scene: Scene) -> 
     assert scene.is_as_declared
 
 
-def test_an_interrupted_run_leaves_the_windows_as_declared(scene: Scene) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_an_ended_run_leaves_the_windows_as_declared(scene: Scene, number: signal.Signals) -> None:
     scene.cluster.endless = True
     with subprocess.Popen(command(*DELIVER), stderr=subprocess.PIPE, text=True) as running:
         until(lambda: all("operation" in each for each in scene.cluster.applications.values()), 60)
         assert scene.cluster.windows == windows(scene.settings, manual=True)
-        running.send_signal(signal.SIGINT)
+        running.send_signal(number)
         _, said = running.communicate(timeout=60)
     assert running.returncode == 130
     assert "Traceback" not in said

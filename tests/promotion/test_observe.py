@@ -9,7 +9,7 @@ import pytest
 
 from ladder.promotion.observe import observed, says_more, settled
 from ladder.promotion.observing import Observation, Seen
-from ladder.promotion.statements import Pinned
+from ladder.promotion.statements import Observed, Pinned, SeenService
 from tests.promotion.ladders import COMMIT, Versions, digest
 from tests.promotion.yards import Yard
 
@@ -30,6 +30,34 @@ def keeps(yard: Yard, environment: str, versions: Versions | None = None, *probl
 
 def test_the_first_observation_is_kept(yard: Yard) -> None:
     assert keeps(yard, "prod")
+
+
+def test_what_is_wrong_in_other_words_is_kept_seldom(yard: Yard) -> None:
+    yard.observe("staging", "pod a is gone")
+    assert not keeps(yard, "staging", None, "pod b is gone")
+    yard.wait(GAP / 2)
+    assert keeps(yard, "staging", None, "pod b is gone")
+    assert not keeps(yard, "staging", None, "pod a is gone")
+
+
+def test_the_lowest_rung_is_kept_once_it_is_of_one_commit(yard: Yard) -> None:
+    """Of several, no candidate can be cut."""
+    held = yard.versions("dev")
+    services = {
+        name: SeenService(image=each.image, chart=each.chart, revision=number * 20, pods=1)
+        for (name, each), number in zip(held.items(), ("0a", "0b", "0a"), strict=True)
+    }
+    yard.state(Observed(**yard.place("dev"), services=services, problems=()))
+    assert keeps(yard, "dev")
+    yard.observe("dev")
+    assert not keeps(yard, "dev")
+
+
+def test_more_problems_than_anybody_reads_are_counted(yard: Yard) -> None:
+    with yard.ground() as ground:
+        seen = observation(yard, "dev", yard.versions("dev"), *map(str, range(1000)))
+        stated = observed(ground, seen)
+    assert (len(stated.problems), stated.problems[-1]) == (201, "and 800 more")
 
 
 @pytest.mark.parametrize("environment", ["dev", "staging"])
