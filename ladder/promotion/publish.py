@@ -83,23 +83,15 @@ def push_branch(ground: Ground, remote: str, branch: str, files: Mapping[str, by
     return commit
 
 
-def state(
-    ground: Ground,
-    remote: str,
-    link: Link,
-    message: str,
-    *,
-    files: Mapping[str, bytes] | None = None,
-    branch: str | None = None,
-) -> str:
-    """Sign a statement as whoever runs this, and put it on the delivered branch, or another; answers the commit.
+def state(ground: Ground, remote: str, link: Link, message: str) -> str:
+    """Sign a statement as whoever runs this, and put it on the delivered branch; answers the commit.
 
-    Other ``files`` come with it, in the same commit. Raises CheckFailed as :func:`signed_file` and :func:`push_commit`.
+    Raises CheckFailed as :func:`signed_file` and :func:`push_commit`.
     """
     from ladder.promotion.sigstore import Signing
 
     signed = signed_file(ground, link, Signing.of(ground.project, ground.promotion.sigstore).sign)
-    return push_commit(ground, remote, branch or ground.delivery.branch, {**(files or {}), **signed}, message)
+    return push_commit(ground, remote, ground.delivery.branch, signed, message)
 
 
 def publish(ground: Ground, planned: Plan, title: str, remote: str, *, pull_request: bool) -> Iterator[str]:
