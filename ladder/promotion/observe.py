@@ -50,10 +50,9 @@ def settled(look: Callable[[], Observation], seconds: float, *, pause: float = _
 def says_more(ground: Ground, statement: Observed) -> bool:
     """Whether it is to be kept: other digests, other health, or half of the longest time without an observation.
 
-    What is wrong may read otherwise at each look, and says no more so soon: requests would lose their place.
-
     That last only where a candidate soaks, or is on its way into the next rung: everything else is what the chain says
-    already, and a schedule may look often without making it long.
+    already, and a schedule may look often without making it long. What is wrong may read otherwise at each look, and
+    says no more so soon: requests would lose their place. The lowest rung is kept once it is of one commit.
     """
     rung = ground.history.rung(statement.environment)
     last = rung.current
